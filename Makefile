@@ -1,0 +1,42 @@
+# Every target sets up what it needs: a virtual environment in .venv, made with PYTHON.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test lint bench docs clean
+help:            ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "intarsia needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(BIN)/python pyproject.toml
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core pyproject.toml
+	$(INSTALL) -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.core   ## four scripted agents work through a sample project
+	@$(BIN)/python -m intarsia.demo
+
+test: $(VENV)/.dev lint   ## all tests, on SQLite and PostgreSQL
+	$(BIN)/python -m pytest -n auto -q
+
+lint: $(VENV)/.dev   ## types, style and the direction of imports
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.dev   ## the measured speed claims
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.core   ## the generated part of docs/reference
+	$(BIN)/python -m intarsia.cli.reference docs/reference
+
+clean:   ## remove what the other targets made
+	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,104 @@
+"""Starting, watching and ending processes. All that a session starts carries its id in the environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from intarsia.agents import AgentEvent, Limits, Running, Said, TurnEnd
+from intarsia.agents.environment import MARKER
+
+GRACE = 5.0
+
+
+def spawn(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Path) -> subprocess.Popen[bytes]:
+    """Start a program in a process session of its own, with no input, its output appended to a file."""
+    with output.open("ab") as sink:
+        return subprocess.Popen(
+            argv, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
+        )
+
+
+def marked(session: str, role: str | None = None) -> list[psutil.Process]:
+    """Living processes of this user that carry the session's marker, those of one role (agent, check) if given."""
+    wanted = {MARKER: session, **({"INTARSIA_ROLE": role} if role else {})}
+    return [process for process, env in _environments() if all(env.get(k) == v for k, v in wanted.items())]
+
+
+def marked_sessions() -> dict[str, list[psutil.Process]]:
+    """All processes that carry any session's marker, by session."""
+    found: dict[str, list[psutil.Process]] = {}
+    for process, env in _environments():
+        if session := env.get(MARKER):
+            found.setdefault(session, []).append(process)
+    return found
+
+
+def _environments() -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+    me = os.getpid()
+    for pid in psutil.pids():
+        if pid == me:
+            continue
+        try:
+            process = psutil.Process(pid)
+            env = process.environ()
+            if process.status() != psutil.STATUS_ZOMBIE:
+                yield process, env
+        except (psutil.Error, OSError):
+            continue
+
+
+def end_marked(session: str, grace: float = GRACE) -> int:
+    """SIGTERM to every marked process, SIGKILL to those left after `grace` seconds; returns how many there were."""
+    seen: set[int] = set()
+    deadline = time.monotonic() + grace
+    while processes := marked(session):
+        force = time.monotonic() > deadline
+        for process in processes:
+            if process.pid not in seen or force:
+                seen.add(process.pid)
+                _signal(process, signal.SIGKILL if force else signal.SIGTERM)
+        psutil.wait_procs(processes, timeout=0.1)
+    return len(seen)
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        pass
+
+
+def watch(
+    running: Running, limits: Limits, on_event: Callable[[AgentEvent], None], stopped: Callable[[], bool]
+) -> TurnEnd:
+    """Follow a turn to its end, and end it when it passes a limit or the run is being stopped."""
+    started = spoke = time.monotonic()
+    for event in running.events():
+        now = time.monotonic()
+        if isinstance(event, TurnEnd):
+            return event
+        if isinstance(event, Said):
+            spoke = now
+            on_event(event)
+        over = _exceeded(limits, now - started, now - spoke)
+        if stopped():
+            over = TurnEnd("stopped", "The run was interrupted.")
+        if over is not None:
+            running.stop()
+            return over
+    return TurnEnd("killed", "The driver ended without a result.")
+
+
+def _exceeded(limits: Limits, running: float, silent: float) -> TurnEnd | None:
+    if limits.wall and running > limits.wall:
+        return TurnEnd("timeout", f"It ran longer than {limits.wall} s.")
+    if limits.idle and silent > limits.idle:
+        return TurnEnd("idle", f"It printed nothing for {limits.idle} s.")
+    return None

@@ -1,0 +1,87 @@
+"""The `intarsia` command. Each command is imported when it is called, as agents call this all day."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+
+import click
+
+import intarsia
+from intarsia.errors import IntarsiaError
+
+COMMANDS = {
+    "init": "intarsia.cli.setup:init",
+    "issue": "intarsia.cli.issue:issue",
+    "run": "intarsia.cli.run:run",
+    "status": "intarsia.cli.status:status",
+    "log": "intarsia.cli.status:log",
+    "session": "intarsia.cli.session:session",
+    "resolve": "intarsia.cli.session:resolve",
+    "clean": "intarsia.cli.clean:clean",
+    "config": "intarsia.cli.setup:config",
+    "doctor": "intarsia.cli.doctor:doctor",
+    "completion": "intarsia.cli.setup:completion",
+}
+
+
+class LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(intarsia.__version__, "-V", "--version", prog_name="intarsia")
+def cli() -> None:
+    """Run a team of coding agents on one codebase, and land only proven work.
+
+    \b
+    First steps, in a git repository:
+      intarsia init
+      intarsia issue new "Add a --version flag" --body "Print name and version."
+      intarsia run --agent 'command: my-agent --task {prompt_file}'
+
+    Exit codes: 0 done or nothing to do; 1 something failed, is blocked or not allowed now; 2 usage, configuration or
+    environment; 3 aborted; 4 bad input; 130 interrupted.
+    """
+
+
+def main() -> None:
+    wants_json = "--json" in sys.argv[1:]
+    try:
+        code = cli.main(standalone_mode=False, prog_name="intarsia")
+    except IntarsiaError as error:
+        _say(error, wants_json)
+        code = error.exit_code
+    except click.ClickException as error:
+        if wants_json:
+            print(json.dumps({"ok": False, "code": "usage", "message": error.format_message(), "hint": ""}))
+        else:
+            error.show()
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        print("Interrupted.", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output has gone, as with `| head`; leave without a complaint at exit.
+        sys.stdout = None
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(error: IntarsiaError, wants_json: bool) -> None:
+    if wants_json:
+        print(json.dumps(error.as_json()))
+        return
+    print(f"intarsia: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  → {error.hint}", file=sys.stderr)

@@ -1,0 +1,128 @@
+"""`intarsia doctor`: whether everything that a run needs is there."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from intarsia.cli.common import Output, open_database, with_output
+from intarsia.config import Config, load
+from intarsia.errors import IntarsiaError, NotReady
+from intarsia.kernel import sessions
+from intarsia.workspace.repository import Repository
+
+LOW_DISK = 500 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Finding:
+    what: str
+    ok: bool
+    detail: str
+    hint: str = ""
+
+
+@click.command()
+@with_output
+def doctor(output: Output, /) -> int:
+    """Check git, the repository, the configuration, the database and the agents; say how to cure what is wrong.
+
+    \b
+    Example:
+      intarsia doctor
+
+    Exit codes: 0 all is well; 2 something would stop a run.
+    """
+    findings = list(_examine())
+    lines = [f"{'✓' if f.ok else '✗'} {f.what}: {f.detail}" + (f"\n    → {f.hint}" if f.hint else "") for f in findings]
+    healthy = all(f.ok for f in findings)
+    output.show("\n".join(lines), healthy=healthy, findings=[asdict(f) for f in findings])
+    return 0 if healthy else 2
+
+
+def _examine() -> Iterator[Finding]:
+    yield Finding("python", True, platform.python_version())
+    repository, finding = _find_repository()
+    yield finding
+    if repository is None:
+        return
+    yield _try("git", lambda: _git(repository))
+    yield _try("commit", lambda: _commit(repository))
+    yield _try("identity", lambda: " <".join(repository.require_identity()) + ">")
+    config, finding = _load(repository)
+    yield finding
+    if config is None:
+        return
+    yield _try("target branch", lambda: repository.target(config.land.target))
+    yield _try("state directory", lambda: _disk(repository.make_state()))
+    yield _try("database", lambda: _database(repository, config))
+    yield _try("agents", lambda: _agents(repository, config))
+    yield Finding("checks", True, ", ".join(config.checks) or "none: any commit lands unproven; add [checks]")
+    yield from _locks(repository)
+
+
+def _find_repository() -> tuple[Repository | None, Finding]:
+    try:
+        repository = Repository.discover(Path.cwd())
+    except IntarsiaError as error:
+        return None, Finding("repository", False, error.message, error.hint)
+    return repository, Finding("repository", True, str(repository.root))
+
+
+def _load(repository: Repository) -> tuple[Config | None, Finding]:
+    try:
+        config = load(repository.root).config
+    except IntarsiaError as error:
+        return None, Finding("configuration", False, error.message, error.hint)
+    return config, Finding("configuration", True, "valid")
+
+
+def _try(what: str, examine: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, examine())
+    except IntarsiaError as error:
+        return Finding(what, False, error.message, error.hint)
+
+
+def _git(repository: Repository) -> str:
+    repository.require_git()
+    return repository.git.line("version").removeprefix("git version ")
+
+
+def _commit(repository: Repository) -> str:
+    repository.require_commit()
+    return repository.git.line("log", "-1", "--format=%h %s")
+
+
+def _disk(state: Path) -> str:
+    free = shutil.disk_usage(state).free
+    if free < LOW_DISK:
+        raise NotReady(f"only {free // 1024**2} MiB are free for {state}.", hint="Make room: workspaces are checkouts.")
+    return f"{state}, {free // 1024**3} GiB free"
+
+
+def _database(repository: Repository, config: Config) -> str:
+    database = open_database(repository, config, config.project.id or repository.project_id())
+    with database.transaction() as tx:
+        active = sessions.find(tx, stages=sessions.ACTIVE)
+    return f"answers and can be written; {len(active)} sessions under way"
+
+
+def _agents(repository: Repository, config: Config) -> str:
+    from intarsia.run.start import make_driver
+
+    for agent in config.agents.values():
+        make_driver(agent, repository.root).check()
+    return ", ".join(config.agents) or "none configured; name one with: intarsia run --agent 'command: …'"
+
+
+def _locks(repository: Repository) -> Iterator[Finding]:
+    for lock in (repository.git_dir / "index.lock", repository.git_dir / "packed-refs.lock"):
+        if lock.exists():
+            hint = f"If no git runs here, a crash left it; remove it: rm {lock}"
+            yield Finding("git lock", False, f"{lock} would stop landings", hint)

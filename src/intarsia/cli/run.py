@@ -1,0 +1,69 @@
+"""`intarsia run`: the main job."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from intarsia.cli.common import Output, open_project, table, with_output
+from intarsia.kernel import issues
+from intarsia.run.progress import JsonReporter, PlainReporter, Reporter
+
+
+@click.command()
+@click.option("--agent", "-a", help="An agent of intarsia.toml, or 'command: PROGRAM ARGS…', or 'script: FILE'.")
+@click.option("--agents", "-n", type=click.IntRange(1, 256), help="How many work at the same time.")
+@click.option("--issue", "only", multiple=True, metavar="ID", help="Only this issue; may be given several times.")
+@click.option("--max-issues", type=click.IntRange(1), help="Stop after starting so many.")
+@click.option("--target", help="The branch to land on.")
+@click.option("--watch", is_flag=True, help="Stay, and take new issues as they come.")
+@click.option("--dry-run", is_flag=True, help="Show what would be worked on, in order; change nothing.")
+@with_output
+def run(
+    output: Output, /, only: tuple[str, ...], max_issues: int | None, watch: bool, dry_run: bool, **flags: Any
+) -> int:
+    """Let agents work on what is ready, judge their work, and land what is proven.
+
+    Goes on until nothing is ready and nothing runs; what an earlier run left unfinished is continued first. Ctrl-C once
+    finishes what runs, twice stops the agents so that the next run resumes them, three times kills.
+
+    \b
+    Example:
+      intarsia run --agent 'command: my-agent --task {prompt_file}' --agents 4
+      intarsia run --issue ia-7f3a --json
+
+    Exit codes: 0 all done or nothing to do; 1 an issue failed, is blocked or waits to land; 2 usage, configuration or
+    environment; 130 interrupted twice. With --json: one JSON object per line, the summary last.
+    """
+    settings = {"run.agent": flags["agent"], "run.agents": flags["agents"], "land.target": flags["target"]}
+    project = open_project(settings)
+    with project.database.read() as tx:
+        for issue_id in only:
+            issues.get(tx, issue_id)
+        queue = issues.ready(tx, only)
+    if dry_run:
+        rows = [[i.id, f"P{i.priority}", i.title] for i in queue]
+        output.show(table(rows) or "Nothing is ready.", issues=[i.as_json() for i in queue])
+        return 0
+
+    from intarsia.run import start
+    from intarsia.run.scheduler import Scheduler, Scope
+
+    reporter = _reporter(output)
+    try:
+        context = start.context(project.repository, project.database, project.config, reporter)
+        return Scheduler(context, Scope(only, max_issues, watch)).run().exit_code
+    finally:
+        reporter.close()
+
+
+def _reporter(output: Output) -> Reporter:
+    if output.json:
+        return JsonReporter()
+    if sys.stdout.isatty():
+        from intarsia.run.live import LiveReporter
+
+        return LiveReporter()
+    return PlainReporter()

@@ -1,0 +1,312 @@
+"""`intarsia.toml` as typed models. Everything has a default; what is not a known key is refused.
+
+A value comes from a flag, else an `INTARSIA_SECTION_KEY` variable, else the file, else the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from intarsia.errors import ConfigError
+
+FILE = "intarsia.toml"
+
+Seconds = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class Model(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A table of the file; each field's description is what the reference shows."""
+
+
+class Project(Model):
+    id: Annotated[str, Meta(description="Name of the project in the database; empty: taken from the root commit.")] = ""
+
+
+class DatabaseSettings(Model):
+    url: Annotated[
+        str, Meta(description="sqlite:////PATH or postgresql://…; empty: intarsia.db in the state directory.")
+    ] = ""
+
+
+class Run(Model):
+    agent: Annotated[str, Meta(description="Agent to use: a name under [agents], or 'DRIVER: ARGUMENTS'.")] = ""
+    agents: Annotated[int, Meta(ge=1, le=256, description="Sessions that work at the same time.")] = 4
+    followups: Annotated[
+        int, Meta(ge=0, description="Times an agent is told what failed and may go on, per session.")
+    ] = 3
+    attempts: Annotated[
+        int, Meta(ge=1, description="Sessions an issue gets when its agents crash or hang, before it is blocked.")
+    ] = 1
+    lease: Annotated[
+        int, Meta(ge=5, le=86_400, description="Seconds a supervisor may be silent before its sessions are given up.")
+    ] = 60
+
+
+class Limits(Model):
+    wall: Annotated[int, Meta(ge=0, description="Seconds one turn of an agent may take; 0: no limit.")] = 1800
+    idle: Annotated[
+        int, Meta(ge=0, description="Seconds an agent may print nothing; 0: no limit, as many print only at their end.")
+    ] = 0
+    output: Annotated[int, Meta(ge=1, description="Bytes an agent may print in one turn.")] = 64 * 1024 * 1024
+
+
+class Workspace(Model):
+    setup: Annotated[str, Meta(description="Shell command that prepares a fresh workspace, such as 'npm ci'.")] = ""
+    setup_timeout: Annotated[int, Meta(ge=1, description="Seconds the setup command may take.")] = 600
+    keep: Annotated[
+        list[str],
+        Meta(description="Ignored paths that stay in a workspace for the next session, such as 'node_modules'."),
+    ] = field(default_factory=list)
+    port_base: Annotated[int, Meta(ge=1024, le=60_000, description="First port given to workspaces.")] = 20_000
+    ports: Annotated[int, Meta(ge=1, le=1000, description="Ports each workspace has for itself.")] = 20
+
+
+class Land(Model):
+    target: Annotated[str, Meta(description="Branch that work lands on; empty: the one checked out.")] = ""
+    strategy: Annotated[
+        str,
+        Meta(pattern="^(rebase|merge|squash)$", description="How commits land: rebase (linear), merge or squash."),
+    ] = "rebase"
+
+
+class Check(Model):
+    command: Annotated[str, Meta(min_length=1, description="Shell command; it passes when it exits with 0.")]
+    timeout: Annotated[int, Meta(ge=1, description="Seconds it may take.")] = 600
+
+
+class Gate(Model):
+    code: Annotated[
+        list[str],
+        Meta(description="Patterns of files that are code: a docs_only resolution may not change them."),
+    ] = field(
+        default_factory=lambda: [
+            "*.py", "*.js", "*.jsx", "*.ts", "*.tsx", "*.go", "*.rs", "*.java", "*.c", "*.cc", "*.cpp", "*.h", "*.hpp",
+            "*.cs", "*.rb", "*.php", "*.swift", "*.kt", "*.scala", "*.sh", "*.sql", "*.toml", "*.json", "*.yaml",
+            "*.yml", "*.lock", "Makefile", "Dockerfile",
+        ]
+    )  # fmt: skip
+
+
+class Agent(Model):
+    driver: Annotated[str, Meta(pattern="^(command|script)$", description="What runs it: command or script.")]
+    command: Annotated[
+        str,
+        Meta(description="Program and arguments; {prompt}, {prompt_file}, {issue}, {session}, {turn} are filled in."),
+    ] = ""
+    followup: Annotated[str, Meta(description="Program and arguments for follow-up turns; empty: the same.")] = ""
+    scenario: Annotated[str, Meta(description="File for the script driver.")] = ""
+    env: Annotated[list[str], Meta(description="Names of our environment variables that the agent may see.")] = field(
+        default_factory=list
+    )
+    wall: Annotated[int | None, Meta(description="Overrides limits.wall for this agent.")] = None
+    idle: Annotated[int | None, Meta(description="Overrides limits.idle for this agent.")] = None
+
+
+class Config(Model):
+    project: Annotated[Project, Meta(description="Which project this is.")] = field(default_factory=Project)
+    database: Annotated[DatabaseSettings, Meta(description="Where state lives.")] = field(
+        default_factory=DatabaseSettings
+    )
+    run: Annotated[Run, Meta(description="The issue loop.")] = field(default_factory=Run)
+    limits: Annotated[Limits, Meta(description="What one turn of an agent may use.")] = field(default_factory=Limits)
+    workspace: Annotated[Workspace, Meta(description="The directories agents work in.")] = field(
+        default_factory=Workspace
+    )
+    land: Annotated[Land, Meta(description="How proven work reaches the branch.")] = field(default_factory=Land)
+    gate: Annotated[Gate, Meta(description="What is judged before landing.")] = field(default_factory=Gate)
+    checks: Annotated[
+        dict[str, Check | str],
+        Meta(description="Commands that must pass on the exact tree that lands: NAME = 'command', or a table."),
+    ] = field(default_factory=dict)
+    agents: Annotated[dict[str, Agent], Meta(description="Agents by name.")] = field(default_factory=dict)
+
+    def check_list(self) -> dict[str, Check]:
+        return {name: Check(command=check) if isinstance(check, str) else check for name, check in self.checks.items()}
+
+
+class Loaded(Struct, frozen=True):
+    """The effective configuration and, per dotted key, where its value came from."""
+
+    config: Config
+    origins: dict[str, str]
+
+    def origin(self, key: str) -> str:
+        return self.origins.get(key, "default")
+
+
+def load(root: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None) -> Loaded:
+    """Read `root/intarsia.toml`, if there; raises ConfigError with file, key path and the nearest valid name."""
+    path = root / FILE
+    values = _read(path)
+    _check_names(values, Config, str(path), ())
+    origins = {".".join(key): FILE for key, _ in _leaves(values)}
+    for name, key in _variables(environ):
+        _put(values, key, environ[name])
+        origins[".".join(key)] = name
+    for dotted, value in (flags or {}).items():
+        if value is not None:
+            _put(values, tuple(dotted.split(".")), value)
+            origins[dotted] = "flag"
+    return Loaded(_convert(values, path, origins), origins)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}", hint="Correct that line; nothing was done.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
+
+
+def _variables(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """`INTARSIA_RUN_AGENTS` is `run.agents`; a section's name with an unknown key is refused."""
+    for section in ("project", "database", "run", "limits", "workspace", "land"):
+        model = _model(get_type_hints(Config, include_extras=True)[section])
+        assert model is not None
+        prefix = f"INTARSIA_{section.upper()}_"
+        for name in environ:
+            if name.startswith(prefix):
+                key = name.removeprefix(prefix).lower()
+                if key not in model.__struct_fields__:
+                    raise ConfigError(f"The variable {name} is no setting.", hint=_nearest(key, model, prefix.upper()))
+                yield name, (section, key)
+
+
+def _check_names(values: Mapping[str, Any], model: type[Struct], path: str, at: tuple[str, ...]) -> None:
+    hints = get_type_hints(model, include_extras=True)
+    for key, value in values.items():
+        if key not in hints:
+            where = ".".join((*at, key))
+            raise ConfigError(f"{path}: unknown key {where}.", hint=_nearest(key, model, ".".join((*at, ""))))
+        inner = _model(hints[key])
+        if inner is None or not isinstance(value, dict):
+            continue
+        if _is_mapping(hints[key]):
+            for name, item in value.items():
+                if isinstance(item, dict):
+                    _check_names(item, inner, path, (*at, key, name))
+        else:
+            _check_names(value, inner, path, (*at, key))
+
+
+def _nearest(key: str, model: type[Struct], prefix: str) -> str:
+    names = list(model.__struct_fields__)
+    close = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.5)
+    upper = prefix.startswith("INTARSIA_")
+    shown = [name.upper() if upper else name for name in (close or names)]
+    return f"Did you mean {prefix}{shown[0]}?" if close else f"Known here: {', '.join(shown)}."
+
+
+def _bare(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def _is_mapping(hint: Any) -> bool:
+    return get_origin(_bare(hint)) is dict
+
+
+def _model(hint: Any) -> type[Struct] | None:
+    """The Struct inside an annotation: of the field itself or of a mapping's values."""
+    bare = _bare(hint)
+    if _is_mapping(hint):
+        bare = get_args(bare)[1]
+    for candidate in (bare, *get_args(bare)):
+        if isinstance(candidate, type) and issubclass(candidate, Struct):
+            return candidate
+    return None
+
+
+def _convert(values: dict[str, Any], path: Path, origins: Mapping[str, str]) -> Config:
+    try:
+        return msgspec.convert(_typed(values, origins), Config)
+    except msgspec.ValidationError as error:
+        said, _, where = str(error).partition(" - at `$.")
+        key = where.rstrip("`")
+        origin = origins.get(key, FILE)
+        place = str(path) if origin == FILE else origin
+        raise ConfigError(f"{place}: {key or 'the file'}: {said}.", hint="See: intarsia config show") from error
+
+
+def _typed(values: dict[str, Any], origins: Mapping[str, str]) -> dict[str, Any]:
+    """Environment variables are text; give numbers and lists their type where they parse."""
+    for dotted, origin in origins.items():
+        if origin.startswith("INTARSIA_"):
+            section, key = dotted.split(".")
+            text = values[section][key]
+            hint = _bare(get_type_hints(Config, include_extras=True)[section])
+            wanted = _bare(get_type_hints(hint, include_extras=True)[key])
+            if wanted is int and re.fullmatch(r"-?\d+", text):
+                values[section][key] = int(text)
+            elif get_origin(wanted) is list:
+                values[section][key] = [part for part in text.split(",") if part]
+    return values
+
+
+def _put(values: dict[str, Any], key: tuple[str, ...], value: Any) -> None:
+    for part in key[:-1]:
+        values = values.setdefault(part, {})
+    values[key[-1]] = value
+
+
+def _leaves(values: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*at, key))
+        else:
+            yield (*at, key), value
+
+
+def flatten(config: Config) -> dict[str, Any]:
+    """Every effective value by its dotted key."""
+    plain = msgspec.to_builtins(config)
+    found = {".".join(key): value for key, value in _leaves(plain)}
+    return {**found, **{name: {} for name in ("checks", "agents") if not plain[name]}}
+
+
+class Described(Struct, frozen=True):
+    key: str
+    type: str
+    default: Any
+    description: str
+
+
+def describe() -> list[Described]:
+    """Every field of the file, for the reference."""
+    return list(_describe(Config, ()))
+
+
+def _describe(model: type[Struct], at: tuple[str, ...]) -> Iterator[Described]:
+    defaults = {f.name: f for f in msgspec.structs.fields(model)}
+    for name, hint in get_type_hints(model, include_extras=True).items():
+        meta = next((m for m in get_args(hint)[1:] if isinstance(m, Meta)), None)
+        inner = _model(hint)
+        if inner is not None:
+            yield from _describe(inner, (*at, name, "NAME") if _is_mapping(hint) else (*at, name))
+            continue
+        yield Described(
+            key=".".join((*at, name)),
+            type=str(getattr(_bare(hint), "__name__", _bare(hint))),
+            default=_default(defaults[name]),
+            description=(meta.description if meta else "") or "",
+        )
+
+
+def _default(info: msgspec.structs.FieldInfo) -> Any:
+    if info.default is not msgspec.NODEFAULT:
+        return info.default
+    return info.default_factory() if info.default_factory is not msgspec.NODEFAULT else msgspec.UNSET

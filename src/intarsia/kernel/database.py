@@ -1,0 +1,332 @@
+"""One database, two engines: a SQLite file or a PostgreSQL server, behind one small class.
+
+Every change runs in a transaction that is alone in its project: SQLite by `BEGIN IMMEDIATE`, PostgreSQL by an
+advisory lock. So the code above it may read, decide and write as if no other process existed.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from intarsia.clock import Clock
+from intarsia.errors import ConfigError, DatabaseError
+from intarsia.kernel.migrations import DIALECTS, MIGRATIONS
+
+if TYPE_CHECKING:
+    import psycopg
+
+Params = Mapping[str, Any]
+Row = dict[str, Any]
+
+BUSY_SECONDS = 30
+
+
+class Engine(Protocol):
+    """What differs between SQLite and PostgreSQL."""
+
+    dialect: str
+
+    def begin(self, lock: str | None) -> None: ...
+    def execute(self, sql: str, params: Params) -> tuple[list[Row], int]: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+    def now(self) -> float: ...
+    def has_table(self, name: str) -> bool: ...
+    def close(self) -> None: ...
+
+
+class Transaction:
+    """Statements of one transaction. `now` is the database's time, read once, in seconds since the epoch."""
+
+    def __init__(self, engine: Engine, project: str, clock: Clock | None) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._now: float | None = None
+        self.project = project
+
+    @property
+    def now(self) -> float:
+        if self._now is None:
+            self._now = self._clock.now() if self._clock else self._engine.now()
+        return self._now
+
+    def all(self, sql: str, **params: Any) -> list[Row]:
+        return self._engine.execute(sql, self._bind(sql, params))[0]
+
+    def one(self, sql: str, **params: Any) -> Row | None:
+        rows = self.all(sql, **params)
+        return rows[0] if rows else None
+
+    def execute(self, sql: str, **params: Any) -> int:
+        """Run a change; returns the number of rows it touched."""
+        return self._engine.execute(sql, self._bind(sql, params))[1]
+
+    def _bind(self, sql: str, params: dict[str, Any]) -> dict[str, Any]:
+        """`:project` and `:now` are known to every statement."""
+        if ":project" in sql:
+            params.setdefault("project", self.project)
+        if ":now" in sql:
+            params.setdefault("now", self.now)
+        return params
+
+
+class Database:
+    """Opened on `url`, for one project. Safe to share between the threads of a process."""
+
+    def __init__(self, url: str, project: str, clock: Clock | None = None) -> None:
+        self.url = url
+        self.project = project
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._engine = _connect(url)
+        try:
+            self._migrate()
+        except BaseException:
+            self._engine.close()
+            raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """All or nothing, and alone: no other process changes this project meanwhile."""
+        with self._lock, self._running(lock=self.project) as tx:
+            yield tx
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A consistent view that waits for nobody; must not write."""
+        with self._lock, self._running(lock=None) as tx:
+            yield tx
+
+    @contextmanager
+    def _running(self, lock: str | None) -> Iterator[Transaction]:
+        self._engine.begin(lock)
+        try:
+            yield Transaction(self._engine, self.project, self._clock)
+        except BaseException:
+            self._engine.rollback()
+            raise
+        self._engine.commit()
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def _migrate(self) -> None:
+        if self._version() == len(MIGRATIONS):
+            return
+        words = DIALECTS[self._engine.dialect]
+        with self._running(lock="intarsia:migrations") as tx:
+            if not self._engine.has_table("migrations"):
+                tx.execute(
+                    "CREATE TABLE migrations (number INTEGER PRIMARY KEY, applied {double} NOT NULL)".format(**words)
+                )
+            done = self._applied(tx)
+            if done > len(MIGRATIONS):
+                raise DatabaseError(
+                    f"The database is of a newer intarsia (schema {done}, this program knows {len(MIGRATIONS)}).",
+                    hint="Install the newer intarsia: pip install --upgrade intarsia",
+                )
+            for number, statements in enumerate(MIGRATIONS[done:], start=done + 1):
+                for statement in statements:
+                    tx.execute(statement.format(**words))
+                tx.execute("INSERT INTO migrations (number, applied) VALUES (:number, :now)", number=number)
+
+    def _version(self) -> int:
+        with self._running(lock=None) as tx:
+            return self._applied(tx) if self._engine.has_table("migrations") else 0
+
+    @staticmethod
+    def _applied(tx: Transaction) -> int:
+        row = tx.one("SELECT coalesce(max(number), 0) AS number FROM migrations")
+        return int(row["number"]) if row else 0
+
+
+def _connect(url: str) -> Engine:
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        return SQLite(_sqlite_path(url))
+    if scheme in ("postgresql", "postgres"):
+        return PostgreSQL(url)
+    raise ConfigError(
+        f"database.url has the unknown scheme {scheme or '(none)'!r}.",
+        hint="Use sqlite:///PATH or postgresql://USER@HOST/DATABASE.",
+    )
+
+
+def _sqlite_path(url: str) -> Path:
+    path = unquote(url.removeprefix("sqlite://"))
+    if not path.startswith("/") or path == "/":
+        raise ConfigError(f"database.url {url!r} names no absolute path.", hint="Write sqlite:////absolute/path.db")
+    return Path(path)
+
+
+class SQLite:
+    dialect = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+            self._connection.row_factory = _as_dict
+            self._set_up()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def _set_up(self) -> None:
+        mode = self._connection.execute("PRAGMA journal_mode").fetchone()["journal_mode"]
+        if mode != "wal":
+            self._enter_wal()
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+
+    def _enter_wal(self) -> None:
+        """Switching needs the file alone, and SQLite does not wait for that by itself."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def begin(self, lock: str | None) -> None:
+        self._run("BEGIN IMMEDIATE" if lock else "BEGIN", {})
+
+    def execute(self, sql: str, params: Params) -> tuple[list[Row], int]:
+        return self._run(sql, params)
+
+    def commit(self) -> None:
+        try:
+            self._run("COMMIT", {})
+        except DatabaseError:
+            self.rollback()
+            raise
+
+    def rollback(self) -> None:
+        if self._connection.in_transaction:
+            self._run("ROLLBACK", {})
+
+    def now(self) -> float:
+        """A file has no clock of its own: all who share it are on this host."""
+        return time.time()
+
+    def has_table(self, name: str) -> bool:
+        rows, _ = self._run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name", {"name": name})
+        return bool(rows)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _run(self, sql: str, params: Params) -> tuple[list[Row], int]:
+        try:
+            cursor = self._connection.execute(sql, params)
+            return cursor.fetchall(), cursor.rowcount
+        except sqlite3.OperationalError as error:
+            raise self._explained(error) from error
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+                raise
+            raise self._explained(error) from error
+
+    def _explained(self, error: sqlite3.Error) -> DatabaseError:
+        said = str(error)
+        folder = self._path.parent
+        if "full" in said or "disk I/O" in said:
+            hint = f"Make room on the disk that holds {folder}; what was recorded so far is intact."
+        elif "readonly" in said or "unable to open" in said:
+            hint = f"Make {folder} exist and be writable, or set database.url to another place."
+        elif "locked" in said:
+            hint = f"Another process kept the database busy for {BUSY_SECONDS} s; try again, or see: intarsia doctor"
+        else:
+            hint = "See: intarsia doctor"
+        return DatabaseError(f"The database {self._path} can't be used: {said}.", hint=hint)
+
+
+def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+
+class PostgreSQL:
+    dialect = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        try:
+            import psycopg
+            from psycopg.rows import dict_row
+        except ImportError as error:
+            raise DatabaseError(
+                "PostgreSQL needs the psycopg package.", hint="pip install 'intarsia[postgres]'"
+            ) from error
+        self._errors: type[psycopg.Error] = psycopg.Error
+        self._integrity: type[psycopg.Error] = psycopg.IntegrityError
+
+        def connect() -> psycopg.Connection[Row]:
+            try:
+                return psycopg.connect(
+                    url, autocommit=True, row_factory=dict_row, connect_timeout=10, application_name="intarsia"
+                )
+            except psycopg.Error as error:
+                raise self._explained(error) from error
+
+        self._connect = connect
+        self._connection = connect()
+
+    def begin(self, lock: str | None) -> None:
+        if self._connection.closed:
+            self._connection = self._connect()
+        self._run("BEGIN" if lock else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", {})
+        if lock:
+            self._run("SELECT pg_advisory_xact_lock(hashtextextended(%(lock)s, 0))", {"lock": lock})
+
+    def execute(self, sql: str, params: Params) -> tuple[list[Row], int]:
+        return self._run(_psycopg_style(sql), params)
+
+    def commit(self) -> None:
+        self._run("COMMIT", {})
+
+    def rollback(self) -> None:
+        if not self._connection.closed:
+            self._run("ROLLBACK", {})
+
+    def now(self) -> float:
+        rows, _ = self._run("SELECT extract(epoch FROM clock_timestamp())::float8 AS now", {})
+        return float(rows[0]["now"])
+
+    def has_table(self, name: str) -> bool:
+        rows, _ = self._run("SELECT to_regclass(%(name)s) IS NOT NULL AS there", {"name": name})
+        return bool(rows[0]["there"])
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _run(self, sql: str, params: Params) -> tuple[list[Row], int]:
+        try:
+            cursor = self._connection.execute(sql.encode(), params or None)
+            return (cursor.fetchall() if cursor.description else []), cursor.rowcount
+        except self._integrity:
+            raise
+        except self._errors as error:
+            raise self._explained(error) from error
+
+    @staticmethod
+    def _explained(error: Exception) -> DatabaseError:
+        return DatabaseError(
+            f"The PostgreSQL database can't be used: {str(error).strip()}",
+            hint="Check database.url (or INTARSIA_DATABASE_URL) and that the server runs.",
+        )
+
+
+@lru_cache(maxsize=512)
+def _psycopg_style(sql: str) -> str:
+    return re.sub(r"(?<![:\w]):([a-z_]\w*)", r"%(\1)s", sql.replace("%", "%%"))

@@ -1,0 +1,77 @@
+"""The schema, as numbered steps. A step that has landed is never edited; a new one is added.
+
+`{identity}` and `{double}` stand for what SQLite and PostgreSQL spell differently.
+"""
+
+from __future__ import annotations
+
+DIALECTS = {
+    "sqlite": {"identity": "INTEGER PRIMARY KEY AUTOINCREMENT", "double": "REAL"},
+    "postgresql": {"identity": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "double": "DOUBLE PRECISION"},
+}
+
+MIGRATIONS: list[list[str]] = [
+    [
+        "CREATE TABLE tokens (id INTEGER PRIMARY KEY, last BIGINT NOT NULL)",
+        "INSERT INTO tokens (id, last) VALUES (1, 0)",
+        """
+        CREATE TABLE issues (
+            project TEXT NOT NULL, id TEXT NOT NULL,
+            title TEXT NOT NULL, body TEXT NOT NULL, acceptance TEXT NOT NULL,
+            type TEXT NOT NULL, priority INTEGER NOT NULL, status TEXT NOT NULL,
+            queue TEXT NOT NULL, labels TEXT NOT NULL, assignee TEXT, claims TEXT NOT NULL,
+            parent TEXT, external TEXT, resolution TEXT,
+            attempts INTEGER NOT NULL, not_before {double}, due {double},
+            created {double} NOT NULL, updated {double} NOT NULL, closed {double},
+            PRIMARY KEY (project, id)
+        )""",
+        "CREATE INDEX issues_by_rank ON issues (project, status, priority, created, id)",
+        "CREATE INDEX issues_by_parent ON issues (project, parent)",
+        """
+        CREATE TABLE dependencies (
+            project TEXT NOT NULL, issue TEXT NOT NULL, target TEXT NOT NULL, kind TEXT NOT NULL,
+            PRIMARY KEY (project, issue, target, kind)
+        )""",
+        "CREATE INDEX dependencies_by_target ON dependencies (project, target)",
+        """
+        CREATE TABLE sessions (
+            project TEXT NOT NULL, id TEXT NOT NULL,
+            run TEXT NOT NULL, agent TEXT NOT NULL, driver TEXT NOT NULL,
+            purpose TEXT NOT NULL, issue TEXT, secret_hash TEXT NOT NULL,
+            stage TEXT NOT NULL, reason TEXT NOT NULL, resume TEXT,
+            supervisor TEXT NOT NULL, token BIGINT NOT NULL,
+            turn INTEGER NOT NULL, attempt INTEGER NOT NULL,
+            workspace TEXT, branch TEXT, base TEXT, head TEXT,
+            prompt TEXT NOT NULL, progress TEXT NOT NULL, vendor_id TEXT, resolution TEXT, usage TEXT NOT NULL,
+            parent TEXT, depth INTEGER NOT NULL,
+            created {double} NOT NULL, updated {double} NOT NULL, ended {double},
+            PRIMARY KEY (project, id)
+        )""",
+        "CREATE INDEX sessions_by_stage ON sessions (project, stage)",
+        "CREATE INDEX sessions_by_issue ON sessions (project, issue)",
+        """
+        CREATE TABLE leases (
+            project TEXT NOT NULL, resource TEXT NOT NULL, session TEXT NOT NULL,
+            mode TEXT NOT NULL, token BIGINT NOT NULL, note TEXT NOT NULL,
+            acquired {double} NOT NULL, expires {double} NOT NULL,
+            PRIMARY KEY (project, resource, session)
+        )""",
+        "CREATE INDEX leases_by_session ON leases (project, session)",
+        "CREATE INDEX leases_by_expiry ON leases (project, expires)",
+        """
+        CREATE TABLE events (
+            id {identity}, project TEXT NOT NULL, time {double} NOT NULL,
+            run TEXT, issue TEXT, session TEXT, actor TEXT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL
+        )""",
+        "CREATE INDEX events_by_project ON events (project, id)",
+        "CREATE INDEX events_by_issue ON events (project, issue, id)",
+        "CREATE INDEX events_by_session ON events (project, session, id)",
+        """
+        CREATE TABLE evidence (
+            project TEXT NOT NULL, tree TEXT NOT NULL, name TEXT NOT NULL, command TEXT NOT NULL,
+            passed INTEGER NOT NULL, exit_code INTEGER, seconds {double} NOT NULL,
+            log TEXT NOT NULL, session TEXT, time {double} NOT NULL,
+            PRIMARY KEY (project, tree, name, command)
+        )""",
+    ],
+]

@@ -1,0 +1,295 @@
+"""One attempt of one agent at one thing, as a row: identity, stage, supervisor, and what it needs to be taken over.
+
+A session is protected by the lease on its issue: every change names the token of that lease, so a supervisor that was
+replaced while it slept can change nothing any more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from intarsia.clock import iso
+from intarsia.errors import Held, NotFound, StaleLease
+from intarsia.kernel import events, issues, leases
+from intarsia.kernel.database import Row, Transaction
+
+ACTIVE = ("working", "checking", "reviewing", "landing")
+PARKED = "parked"
+ENDED = ("done", "failed", "blocked", "released", "cancelled")
+
+
+@dataclass(frozen=True)
+class Session:
+    id: str
+    run: str
+    agent: str
+    driver: str
+    purpose: str
+    issue: str
+    stage: str
+    reason: str
+    resume: str | None
+    supervisor: str
+    token: int
+    turn: int
+    attempt: int
+    workspace: str | None
+    branch: str | None
+    base: str | None
+    head: str | None
+    prompt: str
+    progress: str
+    vendor_id: str | None
+    resolution: dict[str, Any] | None
+    usage: dict[str, Any]
+    parent: str | None
+    depth: int
+    created: float
+    updated: float
+    ended: float | None
+
+    @property
+    def resource(self) -> str:
+        return f"issue:{self.issue}"
+
+    @property
+    def active(self) -> bool:
+        return self.stage in ACTIVE
+
+    def as_json(self) -> dict[str, Any]:
+        times = {name: iso(getattr(self, name)) for name in ("created", "updated", "ended")}
+        hidden = ("prompt", "progress", "token")
+        return {**{k: v for k, v in self.__dict__.items() if k not in hidden}, **times}
+
+
+def new_id() -> str:
+    return f"s-{secrets.token_hex(4)}"
+
+
+def new_secret() -> str:
+    """256 bits; only the hash is ever stored in the database."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def start(
+    tx: Transaction,
+    *,
+    run: str,
+    agent: str,
+    driver: str,
+    supervisor: str,
+    secret: str,
+    ttl: int,
+    only: Collection[str] = (),
+) -> tuple[Session, issues.Issue] | None:
+    """Claim the most urgent ready issue for a new session; None when nothing is ready."""
+    session_id = new_id()
+    claimed = issues.claim(tx, session_id, ttl, only)
+    if claimed is None:
+        return None
+    issue, lease = claimed
+    attempt = _attempts_so_far(tx, issue.id) + 1
+    tx.execute(
+        """INSERT INTO sessions (project, id, run, agent, driver, purpose, issue, secret_hash, stage, reason,
+               supervisor, token, turn, attempt, branch, prompt, progress, usage, depth, created, updated)
+           VALUES (:project, :id, :run, :agent, :driver, 'issue', :issue, :secret_hash, 'working', '',
+               :supervisor, :token, 1, :attempt, :branch, '', '', '{}', 0, :now, :now)""",
+        id=session_id,
+        run=run,
+        agent=agent,
+        driver=driver,
+        issue=issue.id,
+        secret_hash=digest(secret),
+        supervisor=supervisor,
+        token=lease.token,
+        attempt=attempt,
+        branch=f"intarsia/{issue.id}/{attempt}",
+    )
+    events.record(
+        tx,
+        "session_started",
+        actor=supervisor,
+        run=run,
+        issue=issue.id,
+        session=session_id,
+        agent=agent,
+        attempt=attempt,
+    )
+    return get(tx, session_id), issue
+
+
+def _attempts_so_far(tx: Transaction, issue_id: str) -> int:
+    row = tx.one("SELECT count(*) AS n FROM sessions WHERE project = :project AND issue = :issue", issue=issue_id)
+    return int(row["n"]) if row else 0
+
+
+def get(tx: Transaction, session_id: str) -> Session:
+    row = tx.one("SELECT * FROM sessions WHERE project = :project AND id = :id", id=session_id)
+    if row is None:
+        raise NotFound(f"There is no session {session_id}.", hint="See: intarsia session list")
+    return _session(row)
+
+
+def find(
+    tx: Transaction, *, stages: Collection[str] = (), issue: str | None = None, limit: int = 1000
+) -> list[Session]:
+    """Sessions in these stages (all, if none are named), newest first."""
+    filters = ["project = :project"]
+    if stages:
+        filters.append("stage IN ({})".format(", ".join(f"'{stage}'" for stage in stages)))
+    if issue is not None:
+        filters.append("issue = :issue")
+    rows = tx.all(
+        f"SELECT * FROM sessions WHERE {' AND '.join(filters)} ORDER BY created DESC, id LIMIT :limit",
+        issue=issue,
+        limit=limit,
+    )
+    return [_session(row) for row in rows]
+
+
+def authenticate(tx: Transaction, session_id: str, secret: str) -> Session:
+    """The session whose secret this is; anything else is as if the session did not exist."""
+    row = tx.one("SELECT secret_hash FROM sessions WHERE project = :project AND id = :id", id=session_id)
+    if row is None or not hmac.compare_digest(row["secret_hash"], digest(secret)):
+        raise NotFound("This is not the identity of any session of this project.")
+    return get(tx, session_id)
+
+
+def update(tx: Transaction, session: Session, **values: Any) -> Session:
+    """Change a session under its lease; raises StaleLease when another supervisor has it or it ended."""
+    leases.require(tx, session.resource, session.token)
+    if "resolution" in values and values["resolution"] is not None:
+        values["resolution"] = json.dumps(values["resolution"])
+    assignments = ", ".join(f"{name} = :{name}" for name in values)
+    tx.execute(
+        f"UPDATE sessions SET {assignments}, updated = :now WHERE project = :project AND id = :id",
+        id=session.id,
+        **values,
+    )
+    return get(tx, session.id)
+
+
+def advance(tx: Transaction, session: Session, stage: str, reason: str = "", **values: Any) -> Session:
+    """Move to another stage, and record it."""
+    moved = update(tx, session, stage=stage, reason=reason, **values)
+    events.record(
+        tx,
+        f"session_{stage}",
+        actor=session.supervisor,
+        run=session.run,
+        issue=session.issue,
+        session=session.id,
+        reason=reason,
+        turn=moved.turn,
+    )
+    return moved
+
+
+def end(tx: Transaction, session: Session, stage: str, reason: str = "", **values: Any) -> Session:
+    """Enter a final stage (or park) and give back all the session holds, in the same transaction."""
+    values.setdefault("workspace", None)
+    if stage in ENDED:
+        values["ended"] = tx.now
+    ended = advance(tx, session, stage, reason, **values)
+    leases.release_all(tx, session.id)
+    return ended
+
+
+def park(tx: Transaction, session: Session, reason: str, resume: str) -> Session:
+    """Set a session aside, to be resumed at stage `resume` by a later run."""
+    return end(tx, session, PARKED, reason, resume=resume)
+
+
+def take_over(tx: Transaction, seen: Session, supervisor: str, run: str, ttl: int) -> Session:
+    """Continue a session whose supervisor is gone, with new tokens; raises StaleLease if it moved on meanwhile."""
+    now = get(tx, seen.id)
+    if (now.supervisor, now.token, now.stage) != (seen.supervisor, seen.token, seen.stage):
+        raise StaleLease(f"{seen.id} was taken over by {now.supervisor}.")
+    leases.release_all(tx, seen.id)
+    lease = leases.acquire(tx, seen.id, seen.resource, ttl)
+    stage = (now.resume or "working") if now.stage == PARKED else now.stage
+    workspace = now.workspace if now.workspace and _still_free(tx, seen.id, now.workspace, ttl) else None
+    tx.execute(
+        """UPDATE sessions SET supervisor = :supervisor, run = :run, token = :token, stage = :stage, resume = NULL,
+               workspace = :workspace, updated = :now WHERE project = :project AND id = :id""",
+        id=seen.id,
+        supervisor=supervisor,
+        run=run,
+        token=lease.token,
+        stage=stage,
+        workspace=workspace,
+    )
+    events.record(
+        tx,
+        "session_taken_over",
+        actor=supervisor,
+        run=run,
+        issue=seen.issue,
+        session=seen.id,
+        previous=seen.supervisor,
+        stage=stage,
+    )
+    return get(tx, seen.id)
+
+
+def _still_free(tx: Transaction, session_id: str, workspace: str, ttl: int) -> bool:
+    try:
+        leases.acquire(tx, session_id, workspace, ttl)
+    except Held:
+        return False
+    return True
+
+
+def expire(tx: Transaction, *, spare_host: str = "") -> list[Session]:
+    """Requeue the issues of sessions whose lease ran out, except those of `spare_host`, which can resume them."""
+    gone = []
+    for lease in leases.lapsed(tx, "issue:"):
+        session = get(tx, lease.session)
+        if spare_host and session.supervisor.startswith(f"{spare_host}:"):
+            continue
+        note = f"The lease of {session.id} ran out at {iso(lease.expires)}: nobody renewed it."
+        issues.requeue(tx, session.issue, note, "intarsia", session=session.id)
+        tx.execute(
+            """UPDATE sessions SET stage = 'released', reason = :reason, workspace = NULL, ended = :now, updated = :now
+                WHERE project = :project AND id = :id""",
+            id=session.id,
+            reason=note,
+        )
+        leases.release_all(tx, session.id)
+        events.record(
+            tx,
+            "session_released",
+            actor="intarsia",
+            run=session.run,
+            issue=session.issue,
+            session=session.id,
+            reason=note,
+        )
+        gone.append(session)
+    return gone
+
+
+def cancel_parked(tx: Transaction, issue_id: str, actor: str) -> None:
+    """End the parked session of an issue that a person takes back; its branch stays."""
+    for session in find(tx, stages=[PARKED], issue=issue_id):
+        tx.execute(
+            "UPDATE sessions SET stage = 'cancelled', ended = :now, updated = :now WHERE project = :project AND id = :id",
+            id=session.id,
+        )
+        events.record(tx, "session_cancelled", actor=actor, run=session.run, issue=issue_id, session=session.id)
+
+
+def _session(row: Row) -> Session:
+    values = {name: value for name, value in row.items() if name not in ("project", "secret_hash")}
+    resolution = json.loads(row["resolution"]) if row["resolution"] else None
+    return Session(**{**values, "resolution": resolution, "usage": json.loads(row["usage"])})

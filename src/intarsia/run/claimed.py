@@ -1,0 +1,112 @@
+"""A session that this supervisor holds: its row, and every change to it under its lease."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from intarsia.errors import Aborted, Held, StaleLease
+from intarsia.kernel import events, leases, sessions
+from intarsia.kernel.database import Transaction
+from intarsia.kernel.issues import Issue
+from intarsia.kernel.leases import Lease
+from intarsia.kernel.sessions import Session
+from intarsia.run.context import Context
+from intarsia.workspace import pool
+
+QUEUE_POLL = 0.02
+
+
+class Lost(Exception):
+    """Another supervisor has this session now; leave everything as it is."""
+
+
+class Claimed:
+    def __init__(self, context: Context, row: Session, issue: Issue) -> None:
+        self._context = context
+        self.row = row
+        self.issue = issue
+
+    @property
+    def id(self) -> str:
+        return self.row.id
+
+    def change(self, change: Callable[[Transaction], Session]) -> None:
+        """Apply a change; take the lease again if it only ran out while we slept. Raises Lost."""
+        try:
+            with self._context.database.transaction() as tx:
+                self.row = change(tx)
+        except StaleLease:
+            self._retake()
+            with self._context.database.transaction() as tx:
+                self.row = change(tx)
+
+    def update(self, **values: Any) -> None:
+        self.change(lambda tx: sessions.update(tx, self.row, **values))
+
+    def advance(self, stage: str, reason: str = "", **values: Any) -> None:
+        self.change(lambda tx: sessions.advance(tx, self.row, stage, reason, **values))
+
+    def end(self, stage: str, reason: str, also: Callable[[Transaction], None], **values: Any) -> None:
+        """Enter a final stage, with the issue's change in the same transaction."""
+
+        def end(tx: Transaction) -> Session:
+            ended = sessions.end(tx, self.row, stage, reason, **values)
+            also(tx)
+            return ended
+
+        self.change(end)
+
+    def park(self, reason: str, resume: str) -> None:
+        self.change(lambda tx: sessions.park(tx, self.row, reason, resume))
+
+    def record(self, kind: str, **data: Any) -> None:
+        with self._context.database.transaction() as tx:
+            events.record(
+                tx,
+                kind,
+                actor=self._context.supervisor,
+                run=self._context.run,
+                issue=self.issue.id,
+                session=self.id,
+                **data,
+            )
+
+    def take_slot(self) -> str:
+        """Lease a workspace slot of this host; returns its resource."""
+        with self._context.database.transaction() as tx:
+            return pool.acquire(tx, self.id, self._context.host, self._context.config.run.lease)
+
+    def wait_for(self, resource: str) -> Lease:
+        """Lease a resource as soon as nobody else holds it; raises Aborted when the run is stopped meanwhile."""
+        while True:
+            try:
+                with self._context.database.transaction() as tx:
+                    leases.require(tx, self.row.resource, self.row.token)
+                    return leases.acquire(tx, self.id, resource, self._context.config.run.lease)
+            except Held:
+                if self._context.stopping.wait(QUEUE_POLL):
+                    raise Aborted("The run was interrupted.") from None
+            except StaleLease:
+                self._retake()
+
+    def still_holds(self, lease: Lease) -> bool:
+        try:
+            with self._context.database.transaction() as tx:
+                leases.require(tx, self.row.resource, self.row.token)
+                leases.require(tx, lease.resource, lease.token)
+        except StaleLease:
+            return False
+        return True
+
+    def release(self, resource: str) -> None:
+        with self._context.database.transaction() as tx:
+            leases.release(tx, self.id, resource)
+
+    def _retake(self) -> None:
+        context = self._context
+        try:
+            with context.database.transaction() as tx:
+                self.row = sessions.take_over(tx, self.row, context.supervisor, context.run, context.config.run.lease)
+        except (StaleLease, Held) as taken:
+            raise Lost(self.id) from taken

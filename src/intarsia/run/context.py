@@ -1,0 +1,73 @@
+"""What all sessions of one `intarsia run` share."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from intarsia.agents import Driver
+from intarsia.config import Agent, Config
+from intarsia.kernel.database import Database
+from intarsia.run.progress import Reporter
+from intarsia.workspace.landing import Landing
+from intarsia.workspace.repository import Repository
+
+
+@dataclass
+class Context:
+    repository: Repository
+    database: Database
+    config: Config
+    agent_name: str
+    agent: Agent
+    driver: Driver
+    identity: tuple[str, str]
+    landing: Landing
+    run: str
+    host: str
+    supervisor: str
+    reporter: Reporter
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def target(self) -> str:
+        return self.landing.target
+
+    def folder(self, session: str) -> Path:
+        """Where a session's prompts, output and check logs are kept."""
+        return self.repository.state / "sessions" / session
+
+
+def host_name() -> str:
+    """This machine's name; a container gets its own, as it can't see the processes of others."""
+    name = socket.gethostname().replace(":", "-").replace("/", "-")
+    if sys.platform == "linux":
+        namespace = Path("/proc/self/ns/pid").stat().st_ino
+        # The inode of the machine's first pid namespace, fixed by the kernel (include/linux/proc_ns.h).
+        if namespace != 0xEFFFFFFC:
+            return f"{name}-{namespace}"
+    return name
+
+
+def supervisor_id(host: str, pid: int | None = None) -> str:
+    """Host, process and its start time, so that a reused process id is not mistaken for us."""
+    process = psutil.Process(pid or os.getpid())
+    return f"{host}:{process.pid}:{process.create_time():.2f}"
+
+
+def is_alive(supervisor: str, host: str) -> bool | None:
+    """Whether that supervisor still runs; None when it is on another host, where we can't see."""
+    its_host, pid, started = supervisor.rsplit(":", 2)
+    if its_host != host:
+        return None
+    try:
+        process = psutil.Process(int(pid))
+        return abs(process.create_time() - float(started)) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

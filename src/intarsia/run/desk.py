@@ -1,0 +1,202 @@
+"""The workspace of one session: taken, prepared, restarted, inspected, and given back with nothing lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from intarsia.agents import environment
+from intarsia.agents.supervision import spawn
+from intarsia.errors import GitError
+from intarsia.kernel import sessions
+from intarsia.kernel.database import Transaction
+from intarsia.kernel.sessions import Session
+from intarsia.run import checks
+from intarsia.run.claimed import Claimed
+from intarsia.run.context import Context
+from intarsia.workspace import pool
+from intarsia.workspace.worktree import ARCHIVE, Inspection, Worktree
+
+
+class Desk:
+    """`inherited` says that another supervisor may have left work of this session in its workspace."""
+
+    def __init__(self, context: Context, claimed: Claimed, inherited: bool, report: Callable[[str], None]) -> None:
+        self._context = context
+        self._repository = context.repository
+        self._claimed = claimed
+        self._inherited = inherited
+        self._report = report
+        self._worktree: Worktree | None = None
+        self._before: dict[str, str] = {}
+
+    @property
+    def base(self) -> str:
+        return self._claimed.row.base or ""
+
+    @property
+    def head(self) -> str:
+        return self._claimed.row.head or ""
+
+    @property
+    def branch(self) -> str:
+        return self._claimed.row.branch or ""
+
+    def worktree(self) -> Worktree:
+        """The session's worktree, as it was left; made and prepared first if it has none."""
+        if self._worktree is None:
+            if self._claimed.row.workspace is None:
+                self._take()
+            self._worktree = pool.worktree(self._repository, self._claimed.row.workspace or "")
+            if self._inherited and self._worktree.owner == self._claimed.id:
+                self._worktree.resume(self._context.identity)
+            else:
+                self._prepare(self._worktree)
+        return self._worktree
+
+    def restart(self) -> None:
+        """Go back to where this turn began; what was done since is kept under refs/intarsia/archive."""
+        worktree = self.worktree()
+        self.keep_interrupted()
+        self._prepare(worktree)
+
+    def keep_interrupted(self) -> None:
+        label = f"{self._claimed.row.turn}-interrupted-{int(time.time())}"
+        self.worktree().archive(self._claimed.id, label, self.base)
+        self.worktree().forget()
+
+    def clean(self) -> Worktree:
+        """The tree as the session last committed it."""
+        self.worktree().restore(self.head, self._context.config.workspace.keep)
+        return self.worktree()
+
+    def watch_repository(self) -> None:
+        """Remember the user's repository as it is before a turn."""
+        self._before = self._repository.fingerprint(self._repository.refs())
+
+    def inspect(self) -> Inspection:
+        """Judge what the turn left here, and notice what changed in the user's repository meanwhile."""
+        worktree = self.worktree()
+        refs = self._repository.refs()
+        own = (f"refs/heads/{self.branch}", f"{ARCHIVE}/{self._claimed.id}/")
+        found = worktree.inspect(self.base, {oid for ref, oid in refs.items() if not ref.startswith(own)})
+        if found.tampered:
+            self._claimed.record("workspace_tampered", changed=list(found.tampered))
+        if found.lost:
+            self._claimed.record("workspace_lost", restored=found.head)
+        self._notice_changes(self._repository.fingerprint(refs))
+        return found
+
+    def _notice_changes(self, after: dict[str, str]) -> None:
+        before, target = self._before, f"refs/heads/{self._context.target}"
+        names = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k) and k != target)
+        if before and names:
+            self._claimed.record("repository_changed", changed=names)
+            said = f"{self._claimed.issue.id}: while it worked, your repository changed: {', '.join(names)}"
+            self._context.reporter.notice(said)
+
+    def put_target_back(self) -> bool:
+        """If the agent put a commit of its own on the target branch, take it off again."""
+        ref = f"refs/heads/{self._context.target}"
+        tip = self._context.landing.tip()
+        if tip == self.base or not self.worktree().made_here(tip, self.base):
+            return False
+        before = self._repository.git.try_line("rev-parse", "--verify", "--quiet", f"{ref}@{{1}}")
+        before = before or self._before.get(ref, self.base)
+        self._repository.git.run("update-ref", "-m", "intarsia: put back", ref, before, tip)
+        self._claimed.record("target_put_back", moved_to=tip, back_to=before)
+        return True
+
+    def save(self) -> None:
+        """Bring the session's commits into the user's repository, on the session's branch."""
+        self.worktree().save(self.branch)
+
+    def save_uncommitted(self) -> None:
+        """Keep what the turn left uncommitted, so that the next one finds it even after a crash."""
+        self.worktree().archive(self._claimed.id, str(self._claimed.row.turn), self.base)
+
+    def keep_work(self) -> None:
+        """Archive everything of a session that failed, so that its workspace can be used again."""
+        if self._worktree is None:
+            return
+        try:
+            kept = self._worktree.archive(self._claimed.id, "end", self.base)
+            if kept and self._worktree.git.line("rev-parse", "HEAD") != self.base:
+                self.save()
+            self._worktree.forget()
+        except (GitError, OSError) as error:
+            # The slot still names its owner, so the work is archived before the next session gets it.
+            self._claimed.record("work_not_archived", problem=str(error), slot=str(self._worktree.slot))
+
+    def forget(self) -> None:
+        """Nothing in the workspace is wanted any more."""
+        if resource := self._claimed.row.workspace:
+            worktree = pool.worktree(self._repository, resource)
+            if worktree.owner == self._claimed.id:
+                worktree.forget()
+
+    def drop_branch(self) -> None:
+        if self._repository.tip(self.branch) is not None:
+            self._repository.delete_ref(f"refs/heads/{self.branch}")
+
+    def prepare_at(self, worktree: Worktree, commit: str) -> None:
+        """A workspace for checks only: nothing made in it is anybody's work."""
+        keep = self._context.config.workspace.keep
+        worktree.prepare(None, "landing", commit, self._context.identity, keep)
+        self._set_up(worktree)
+
+    def env(self, worktree: Worktree) -> dict[str, str]:
+        """What agents and checks get: the allow-list, and this workspace's own caches and ports."""
+        settings = self._context.config.workspace
+        first = settings.port_base + settings.ports * (worktree.number - 1)
+        return {
+            **environment.base(self._context.agent.env),
+            environment.MARKER: self._claimed.id,
+            "INTARSIA_ISSUE": self._claimed.issue.id,
+            "INTARSIA_ROOT": str(self._repository.root),
+            "INTARSIA_PORTS": f"{first}-{first + settings.ports - 1}",
+            "PORT": str(first),
+            "TMPDIR": str(worktree.tmp),
+            "XDG_CACHE_HOME": str(worktree.cache),
+        }
+
+    def _take(self) -> None:
+        start = self.base or self._context.landing.tip()
+
+        def take(tx: Transaction) -> Session:
+            row = self._claimed.row
+            slot = pool.acquire(tx, row.id, self._context.host, self._context.config.run.lease)
+            return sessions.update(tx, row, workspace=slot, base=start, head=row.head or start)
+
+        self._claimed.change(take)
+        self._inherited = False
+
+    def _prepare(self, worktree: Worktree) -> None:
+        keep = self._context.config.workspace.keep
+        worktree.prepare(self._claimed.id, self.branch, self.head, self._context.identity, keep)
+        worktree.show_target(self._context.target, self.base)
+        self._lay_uncommitted(worktree)
+        self._set_up(worktree)
+
+    def _lay_uncommitted(self, worktree: Worktree) -> None:
+        """A follow-up turn starts with the files that the turn before left uncommitted."""
+        row = self._claimed.row
+        if row.stage != "working" or row.turn == 1:
+            return
+        ref = f"{ARCHIVE}/{row.id}/{row.turn - 1}/work"
+        snapshot = self._repository.git.try_line("rev-parse", "--verify", "--quiet", ref)
+        if snapshot is not None:
+            worktree.lay(snapshot)
+
+    def _set_up(self, worktree: Worktree) -> None:
+        settings = self._context.config.workspace
+        if not settings.setup:
+            return
+        self._report(f"setup: {settings.setup}")
+        log = self._context.folder(self._claimed.id) / "setup.log"
+        env = {**self.env(worktree), "INTARSIA_ROLE": "setup"}
+        process = spawn(["/bin/sh", "-c", settings.setup], cwd=worktree.path, env=env, output=log)
+        code = checks.wait(process, time.monotonic() + settings.setup_timeout, self._context.stopping.is_set)
+        if code != 0:
+            how = f"with exit code {code}" if code is not None else f"at its limit of {settings.setup_timeout} s"
+            raise GitError(f"The setup command ended {how}; see {log}.")

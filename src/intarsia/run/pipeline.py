@@ -1,0 +1,375 @@
+"""One session from claim to close: the agent works, intarsia judges, the work lands.
+
+Every stage ends with one transaction that names the next. A supervisor may be killed between any two statements; whoever
+takes the session over enters the stage that the row says and does it again from its start, which changes nothing that
+was done before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from intarsia.agents import AgentEvent, Limits, Said, Turn, TurnEnd
+from intarsia.agents.supervision import end_marked, watch
+from intarsia.config import Check
+from intarsia.errors import Aborted, GitError, InputError
+from intarsia.kernel import issues, sessions
+from intarsia.kernel.database import Transaction
+from intarsia.kernel.issues import Issue
+from intarsia.kernel.leases import Lease
+from intarsia.kernel.sessions import Session
+from intarsia.run import checks, prompts, secret
+from intarsia.run.checks import Evidence
+from intarsia.run.claimed import Claimed
+from intarsia.run.context import Context
+from intarsia.run.desk import Desk
+from intarsia.run.gate import Gate
+from intarsia.run.resolution import Resolution, in_message, make
+from intarsia.workspace import pool
+from intarsia.workspace.landing import Candidate, InTheWay, MergeConflict, NothingToLand, Work
+from intarsia.workspace.worktree import Inspection, Worktree
+
+DIFF_SHOWN = 8_000
+KILLED_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a session ended, for the run's summary; `commit` is what landed."""
+
+    session: Session
+    title: str
+    commit: str = ""
+
+
+class RedCombination(Exception):
+    """A check fails on the combination with what landed meanwhile."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        super().__init__(evidence.summary)
+        self.evidence = evidence
+
+
+class Pipeline:
+    """Drives one session; `inherited` says that another supervisor began it."""
+
+    def __init__(self, context: Context, session: Session, issue: Issue, *, inherited: bool = False) -> None:
+        self._context = context
+        self._claimed = Claimed(context, session, issue)
+        self._issue = issue
+        self._inherited = inherited
+        self._folder = context.folder(session.id)
+        self._desk = Desk(context, self._claimed, inherited, lambda text: self._report(self._row.stage, text))
+        self._gate = Gate(context.repository, context.config, context.target)
+        self._commit = ""
+
+    def run(self) -> Ending:
+        """Go on until the session is over or parked; raises Lost when another supervisor took it."""
+        stages = {"working": self._work, "checking": self._check, "landing": self._land}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        while self._row.active:
+            stage = self._row.stage
+            try:
+                if self._inherited and stage != "working":
+                    end_marked(self._row.id)
+                stages[stage]()
+            except Aborted as stop:
+                self._park(str(stop), resume=stage)
+            except (GitError, OSError) as error:
+                self._give_up("failed", f"{error} (while {stage})")
+            self._inherited = False
+        return Ending(self._row, self._issue.title, self._commit)
+
+    # Working: the agent has its turn, then what it left is looked at.
+
+    def _work(self) -> None:
+        self._report("working", "preparing the workspace")
+        worktree = self._desk.worktree()
+        running = self._context.driver.adopt(self._turn(worktree)) if self._inherited else None
+        if running is not None:
+            self._claimed.record("agent_adopted", turn=self._row.turn)
+        else:
+            if self._inherited:
+                end_marked(self._row.id)
+                self._desk.restart()
+            turn = self._turn(worktree)
+            turn.prompt_file.write_text(turn.prompt, encoding="utf-8")
+            self._desk.watch_repository()
+            running = self._context.driver.start(turn)
+        self._report("working")
+        end = watch(running, self._limits(), self._on_event, self._context.stopping.is_set)
+        self._clear_processes()
+        self._judge(end)
+
+    def _judge(self, end: TurnEnd) -> None:
+        if end.outcome == "stopped":
+            self._desk.keep_interrupted()
+            raise Aborted(end.detail)
+        found = self._desk.inspect()
+        self._claimed.record("turn_ended", turn=self._row.turn, outcome=end.outcome, detail=end.detail, head=found.head)
+        if self._desk.put_target_back():
+            return self._give_up("failed", f"The agent moved {self._context.target} by itself; that was put back.")
+        if end.outcome != "completed":
+            return self._give_up(
+                "failed", f"The agent {_SAID[end.outcome]}. {end.detail}", killed=end.outcome == "killed"
+            )
+        resolution = self._resolution(end)
+        if resolution is None and self._row.turn > 1 and _progress(found) == self._row.progress:
+            return self._give_up("blocked", f"{self._row.reason} It changed nothing when told so.")
+        if found.commits:
+            self._desk.save()
+        verdict = self._gate.judge(found, resolution, self._desk.base)
+        if verdict.problem:
+            return self._follow_up(verdict.problem, found)
+        if verdict.ends:
+            return self._end_without_commit(verdict.ends)
+        declared = verdict.docs_only.as_json() if verdict.docs_only else None
+        self._claimed.advance("checking", head=found.head, progress=_progress(found), resolution=declared)
+        return None
+
+    def _resolution(self, end: TurnEnd) -> Resolution | None:
+        """What the agent declared by command in this turn, else by its last words."""
+        with self._context.database.read() as tx:
+            declared = sessions.get(tx, self._row.id).resolution
+        return make(declared["kind"], declared["rationale"]) if declared else in_message(end.last_message)
+
+    # Checking: intarsia runs the project's commands on the very tree that was committed.
+
+    def _check(self) -> None:
+        self._report("checking")
+        if self._inherited:
+            self._desk.restart()
+        tree = self._context.repository.git.line("rev-parse", f"{self._desk.head}^{{tree}}")
+        failure = self._run_checks(tree, self._desk.worktree())
+        if failure is None:
+            return self._claimed.advance("landing")
+        self._desk.clean()
+        return self._follow_up(_explain(failure))
+
+    def _run_checks(self, tree: str, worktree: Worktree) -> Evidence | None:
+        return checks.run_all(
+            self._context.database,
+            self._checks(),
+            tree,
+            self._row.id,
+            directory=worktree.path,
+            env=self._desk.env(worktree),
+            logs=self._folder,
+            stopped=self._context.stopping.is_set,
+            started=lambda name: self._report(self._row.stage, name),
+        )
+
+    def _checks(self) -> dict[str, Check]:
+        docs_only = self._row.resolution is not None and self._row.resolution["kind"] == "docs_only"
+        return {} if docs_only else self._context.config.check_list()
+
+    # Landing: alone on the branch, combine with what landed meanwhile, check that too, and move the branch.
+
+    def _land(self) -> None:
+        self._report("landing", "waiting for its turn")
+        queue = f"land:{self._context.target}"
+        work = Work(self._issue.id, self._row.id, self._issue.title, self._desk.base, self._desk.head)
+        try:
+            while not self._commit:
+                lease = self._claimed.wait_for(queue)
+                self._report("landing")
+                self._commit = self._context.landing.landed(work) or self._try_to_land(work, lease)
+            self._finish()
+        except MergeConflict as conflict:
+            self._hand_back(f"{conflict.message} Merge that branch, so that both changes hold.", conflict.other)
+        except RedCombination as red:
+            self._hand_back(f"Together with what landed meanwhile, {_explain(red.evidence)}", self._landed_since())
+        except NothingToLand as nothing:
+            self._follow_up(nothing.message)
+        except InTheWay as obstacle:
+            self._park(f"{obstacle.message} {obstacle.hint}", resume="landing")
+        finally:
+            self._claimed.release(queue)
+
+    def _try_to_land(self, work: Work, lease: Lease) -> str:
+        """The commit that landed; nothing when the branch moved meanwhile."""
+        candidate = self._context.landing.combine(work)
+        self._check_combination(candidate)
+        if self._claimed.still_holds(lease) and self._context.landing.advance(candidate):
+            return candidate.commit
+        return ""
+
+    def _check_combination(self, candidate: Candidate) -> None:
+        """Run the checks on the tree that would land, unless all passed on it before; raises RedCombination."""
+        with self._context.database.read() as tx:
+            if all(checks.has_passed(tx, candidate.tree, name, check) for name, check in self._checks().items()):
+                return
+        self._report("landing", "checking the combination")
+        slot = self._claimed.take_slot()
+        try:
+            worktree = pool.worktree(self._context.repository, slot)
+            self._desk.prepare_at(worktree, candidate.commit)
+            failure = self._run_checks(candidate.tree, worktree)
+        finally:
+            self._claimed.release(slot)
+        if failure is not None:
+            raise RedCombination(failure)
+
+    def _finish(self) -> None:
+        """The work is on the branch: close the issue, and leave nothing behind."""
+        said = f"landed as {self._commit[:10]}"
+        self._desk.drop_branch()
+        self._desk.forget()
+        self._claimed.end("done", said, self._close("landed"), head=self._commit)
+
+    def _close(self, resolution: str) -> Callable[[Transaction], None]:
+        def close(tx: Transaction) -> None:
+            issues.close(tx, self._issue.id, resolution, self._row.id, self._row.id)
+
+        return close
+
+    def _hand_back(self, problem: str, other: str) -> None:
+        """Return the work to its agent, with the branch as it is now and what the others changed there."""
+        target = self._context.target
+        self._desk.clean().show_target(target, self._context.landing.tip())
+        self._follow_up(
+            f"{problem}\n\nThe newest {target} is here as `origin/{target}`. Since you began, this landed there:\n\n"
+            f"```diff\n{other[:DIFF_SHOWN]}\n```"
+        )
+
+    def _landed_since(self) -> str:
+        return self._context.repository.git.run("diff", self._desk.base, self._context.landing.tip())
+
+    # Going on and ending.
+
+    def _follow_up(self, problem: str, found: Inspection | None = None) -> None:
+        """Tell the agent what failed and let it go on, unless it had all its tries."""
+        turn = self._row.turn
+        left = self._context.config.run.followups - turn
+        if left < 0:
+            return self._give_up("blocked", f"{_first_line(problem)} That was turn {turn}.")
+        if found and found.dirty:
+            self._desk.save_uncommitted()
+        self._claimed.advance(
+            "working",
+            _first_line(problem),
+            turn=turn + 1,
+            prompt=prompts.followup(self._issue.id, problem, left),
+            head=found.head if found else self._desk.head,
+            progress=_progress(found) if found else self._row.progress,
+            resolution=None,
+        )
+        return self._report("working", f"told: {_first_line(problem)}")
+
+    def _end_without_commit(self, resolution: Resolution) -> None:
+        if resolution.kind == "blocked":
+            return self._end_waiting(resolution)
+        said = f"{resolution.kind}: {resolution.rationale}"
+        self._desk.forget()
+        self._desk.drop_branch()
+        return self._claimed.end("done", said, self._close(resolution.kind), resolution=resolution.as_json())
+
+    def _end_waiting(self, resolution: Resolution) -> None:
+        """The agent waits for another issue: record that and give this one back; block it if it names none."""
+
+        def give_back(tx: Transaction) -> None:
+            actor, note = self._row.id, resolution.rationale
+            if not _add_named_dependency(tx, self._issue.id, resolution.rationale, actor):
+                return issues.block(tx, self._issue.id, note, actor, actor)
+            return issues.requeue(tx, self._issue.id, note, actor, session=actor, attempt=False)
+
+        self._desk.keep_work()
+        said = f"blocked: {resolution.rationale}"
+        self._claimed.end("released", said, give_back, resolution=resolution.as_json())
+
+    def _give_up(self, stage: str, reason: str, *, killed: bool = False) -> None:
+        """End without success, with everything the agent made kept in the user's repository."""
+        self._clear_processes()
+        self._desk.keep_work()
+        note = f"{reason} Log: {self._folder.relative_to(self._context.repository.root)}"
+        tries = max(self._context.config.run.attempts, KILLED_TRIES if killed else 1)
+
+        def set_aside(tx: Transaction) -> None:
+            if stage == "failed" and self._issue.attempts + 1 < tries:
+                issues.requeue(tx, self._issue.id, note, self._row.id, session=self._row.id)
+            else:
+                issues.block(tx, self._issue.id, note, self._row.id, self._row.id)
+
+        self._claimed.end(stage, reason, set_aside)
+
+    def _park(self, reason: str, resume: str) -> None:
+        self._clear_processes()
+        self._desk.forget()
+        self._claimed.park(reason, resume)
+
+    # Small words.
+
+    @property
+    def _row(self) -> Session:
+        return self._claimed.row
+
+    def _limits(self) -> Limits:
+        limits, agent = self._context.config.limits, self._context.agent
+        wall = limits.wall if agent.wall is None else agent.wall
+        idle = limits.idle if agent.idle is None else agent.idle
+        return Limits(wall, idle, limits.output)
+
+    def _turn(self, worktree: Worktree) -> Turn:
+        commands = [check.command for check in self._context.config.check_list().values()]
+        env = {
+            **self._desk.env(worktree),
+            "INTARSIA_ROLE": "agent",
+            "INTARSIA_TURN": str(self._row.turn),
+            "INTARSIA_SECRET": secret.read(self._folder),
+        }
+        return Turn(
+            session=self._row.id,
+            issue=self._issue.id,
+            number=self._row.turn,
+            prompt=self._row.prompt or prompts.task(self._issue, self._context.target, commands),
+            workspace=worktree.path,
+            folder=self._folder,
+            env=env,
+            limits=self._limits(),
+        )
+
+    def _clear_processes(self) -> None:
+        if self._context.driver.leaves_processes and (count := end_marked(self._row.id)):
+            self._claimed.record("processes_ended", count=count)
+
+    def _on_event(self, event: AgentEvent) -> None:
+        if isinstance(event, Said):
+            self._context.reporter.activity(self._row.id, event.text)
+
+    def _report(self, stage: str, detail: str = "") -> None:
+        self._context.reporter.stage(self._row.id, stage, detail)
+
+
+_SAID = {
+    "failed": "failed",
+    "timeout": "took too long",
+    "idle": "hung",
+    "flooded": "printed too much",
+    "killed": "was killed",
+}
+
+
+def _progress(found: Inspection) -> str:
+    return f"{found.head} {found.tree}"
+
+
+def _explain(failure: Evidence) -> str:
+    return f"the check {failure.summary}. The end of its output:\n\n```\n{failure.tail()}\n```"
+
+
+def _first_line(text: str) -> str:
+    line = text.split("\n", 1)[0].removesuffix(" The end of its output:")
+    return line[:1].upper() + line[1:]
+
+
+def _add_named_dependency(tx: Transaction, issue_id: str, text: str, actor: str) -> bool:
+    """Make the issue wait for the first other issue that the text names; false if it names none that can be."""
+    for word in text.replace(",", " ").replace(":", " ").split():
+        name = word.strip("().;`'\"")
+        try:
+            issues.add_dependency(tx, issue_id, name, "blocks", actor)
+        except InputError:
+            continue
+        return True
+    return False

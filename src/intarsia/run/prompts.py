@@ -1,0 +1,32 @@
+"""What agents are told. The texts are in `templates/`; what stands for `$name` is filled in here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from importlib.resources import files
+from string import Template
+
+from intarsia.kernel.issues import Issue
+
+
+def task(issue: Issue, target: str, checks: Collection[str]) -> str:
+    named = "\n".join(f"  - `{command}`" for command in checks)
+    return _fill(
+        "task.md",
+        issue=issue.id,
+        title=issue.title,
+        body=issue.body or "(There is no longer description.)",
+        acceptance=f"\n## Acceptance\n\n{issue.acceptance}\n" if issue.acceptance else "",
+        target=target,
+        checks=f"- These commands are run on your commit, and must pass:\n{named}\n" if named else "",
+    )
+
+
+def followup(issue: str, problem: str, left: int) -> str:
+    tries = f"{left} more tries after this one" if left != 1 else "one more try after this one"
+    return _fill("followup.md", issue=issue, problem=problem, left=tries if left else "this is the last try")
+
+
+def _fill(name: str, **values: str) -> str:
+    template = files("intarsia.run").joinpath("templates", name).read_text(encoding="utf-8")
+    return Template(template).substitute(values)

@@ -1,0 +1,57 @@
+"""Endings of an issue other than a commit: what the agent says, and what of it holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import Any, Literal, get_args
+
+from intarsia.errors import InputError
+
+Kind = Literal["no_change", "obsolete", "already_complete", "docs_only", "blocked"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+LAST_LINES = 20
+_MARKER = re.compile(r"ISSUE_(NO_CHANGE|OBSOLETE|ALREADY_COMPLETE|DOCS_ONLY|BLOCKED):[ \t]*(.*)")
+_COMMIT = re.compile(r"\b[0-9a-f]{7,64}\b")
+
+
+@dataclass(frozen=True)
+class Resolution:
+    kind: Kind
+    rationale: str
+
+    @property
+    def named_commits(self) -> list[str]:
+        return _COMMIT.findall(self.rationale)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "rationale": self.rationale}
+
+
+def make(kind: str, rationale: str) -> Resolution:
+    """Raises InputError for an unknown kind, or when no reason is given."""
+    for known in KINDS:
+        if kind == known:
+            if not rationale.strip():
+                raise InputError(f"A resolution {kind} needs its reason.")
+            return Resolution(known, rationale.strip())
+    raise InputError(f"A resolution is one of {', '.join(KINDS)}, not {kind!r}.")
+
+
+def in_message(message: str) -> Resolution | None:
+    """The last marker that starts one of the last lines of what the agent said; without a reason it does not count."""
+    lines = [line for line in message.splitlines() if line.strip()][-LAST_LINES:]
+    for line in reversed(lines):
+        found = _MARKER.match(line)
+        if found and found[2].strip():
+            return make(found[1].lower(), found[2])
+    return None
+
+
+def code_among(files: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Which of these files are code; without patterns, all of them are."""
+    if not patterns:
+        return list(files)
+    return [f for f in files if any(fnmatch(f, p) or fnmatch(f.rpartition("/")[2], p) for p in patterns)]

@@ -1,0 +1,255 @@
+"""The loop: resume what others left, claim what is ready, keep every slot busy, stop when nothing is left to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from intarsia.agents.environment import MARKER
+from intarsia.agents.supervision import end_marked, marked_sessions
+from intarsia.errors import Held, NotFound, StaleLease
+from intarsia.kernel import events, issues, leases, sessions
+from intarsia.kernel.issues import Issue
+from intarsia.kernel.sessions import Session
+from intarsia.run import secret
+from intarsia.run.claimed import Lost
+from intarsia.run.context import Context, is_alive
+from intarsia.run.pipeline import Ending, Pipeline
+from intarsia.run.progress import Summary
+
+POLL = 1.0
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What this run works on: these issues (all, if none are named), at most so many, and whether it waits for more."""
+
+    only: Collection[str] = ()
+    max_issues: int | None = None
+    watch: bool = False
+
+
+@dataclass
+class Interrupts:
+    """Ctrl-C once: finish what runs. Twice: stop the agents and park their sessions. Three times: kill."""
+
+    count: int = 0
+    wake: threading.Event = field(default_factory=threading.Event)
+
+
+class Scheduler:
+    def __init__(self, context: Context, scope: Scope) -> None:
+        self._context = context
+        self._scope = scope
+        self._interrupts = Interrupts()
+        self._running: dict[str, Future[Ending]] = {}
+        self._endings: list[Ending] = []
+        self._begun = 0
+        self._parked: list[Session] = []
+        self._renewed = 0.0
+        self._recovered = 0.0
+
+    def run(self) -> Summary:
+        """Work until nothing is ready and nothing runs. Raises what stopped the run, with all sessions left resumable."""
+        started = time.monotonic()
+        self._record("run_started", target=self._context.target, agent=self._context.agent_name)
+        with self._signals(), ThreadPoolExecutor(self._context.config.run.agents, "session") as executor:
+            try:
+                self._end_orphans()
+                with self._context.database.read() as tx:
+                    self._parked = sessions.find(tx, stages=[sessions.PARKED])
+                self._loop(executor)
+            except BaseException:
+                self._context.stopping.set()
+                raise
+        summary = self._summary(time.monotonic() - started)
+        self._record("run_ended", **summary.counts(), seconds=summary.seconds)
+        self._context.reporter.finished(summary)
+        return summary
+
+    def _loop(self, executor: ThreadPoolExecutor) -> None:
+        while True:
+            self._interrupts.wake.clear()
+            self._collect()
+            self._heartbeat()
+            idle = self._fill(executor)
+            if not self._running and (self._draining or (idle and not self._expects_more())):
+                return
+            self._interrupts.wake.wait(POLL)
+
+    @property
+    def _draining(self) -> bool:
+        limit = self._scope.max_issues
+        return self._interrupts.count > 0 or (limit is not None and self._begun >= limit)
+
+    def _expects_more(self) -> bool:
+        """Whether to stay although nothing is ready: others still work on what ours may wait for."""
+        if self._scope.watch:
+            return True
+        with self._context.database.read() as tx:
+            return bool(sessions.find(tx, stages=sessions.ACTIVE, limit=1))
+
+    def _fill(self, executor: ThreadPoolExecutor) -> bool:
+        """Start sessions in all free slots; true when there was nothing more to start."""
+        while len(self._running) < self._context.config.run.agents and not self._draining:
+            found = self._resumable() or self._claim()
+            if found is None:
+                return True
+            self._start(executor, *found)
+        return False
+
+    def _start(self, executor: ThreadPoolExecutor, session: Session, issue: Issue, inherited: bool) -> None:
+        self._begun += 1
+        self._context.reporter.started(session.id, issue.id, issue.title, self._context.agent_name)
+        pipeline = Pipeline(self._context, session, issue, inherited=inherited)
+        future = executor.submit(pipeline.run)
+        self._running[session.id] = future
+        future.add_done_callback(lambda _: self._interrupts.wake.set())
+
+    def _claim(self) -> tuple[Session, Issue, bool] | None:
+        context, token = self._context, sessions.new_secret()
+        with context.database.transaction() as tx:
+            claimed = sessions.start(
+                tx,
+                run=context.run,
+                agent=context.agent_name,
+                driver=context.driver.name,
+                supervisor=context.supervisor,
+                secret=token,
+                ttl=context.config.run.lease,
+                only=self._scope.only,
+            )
+        if claimed is None:
+            return None
+        secret.write(context.folder(claimed[0].id), token)
+        return *claimed, False
+
+    # Recovery: sessions whose supervisor is gone are continued, wherever it stopped.
+
+    def _resumable(self) -> tuple[Session, Issue, bool] | None:
+        for seen in self._left_behind():
+            try:
+                return *self._take_over(seen), True
+            except (StaleLease, Held):
+                continue
+        return None
+
+    def _left_behind(self) -> Iterator[Session]:
+        while self._parked:
+            yield self._parked.pop()
+        if time.monotonic() - self._recovered < POLL:
+            return
+        with self._context.database.read() as tx:
+            active = [s for s in sessions.find(tx, stages=sessions.ACTIVE) if s.id not in self._running]
+            lapsed = {lease.session for lease in leases.lapsed(tx, "issue:")}
+        for session in active:
+            alive = is_alive(session.supervisor, self._context.host)
+            if alive is False or (alive and session.id in lapsed):
+                yield session
+        self._recovered = time.monotonic()
+
+    def _take_over(self, seen: Session) -> tuple[Session, Issue]:
+        context = self._context
+        with context.database.transaction() as tx:
+            session = sessions.take_over(tx, seen, context.supervisor, context.run, context.config.run.lease)
+            if not secret.exists(context.folder(session.id)):
+                token = sessions.new_secret()
+                secret.write(context.folder(session.id), token)
+                session = sessions.update(tx, session, secret_hash=sessions.digest(token))
+            return session, issues.get(tx, session.issue)
+
+    def _end_orphans(self) -> None:
+        """Processes of sessions that ended, of this project, that nobody is responsible for any more."""
+        for session_id, processes in marked_sessions().items():
+            try:
+                with self._context.database.read() as tx:
+                    ended = sessions.get(tx, session_id).stage in sessions.ENDED
+            except NotFound:
+                continue
+            if ended and processes and session_id != os.environ.get(MARKER):
+                end_marked(session_id)
+
+    def _heartbeat(self) -> None:
+        """Renew our leases, and give up those of supervisors on other hosts that fell silent."""
+        ttl = self._context.config.run.lease
+        if time.monotonic() - self._renewed < ttl / 4:
+            return
+        self._renewed = time.monotonic()
+        with self._context.database.transaction() as tx:
+            leases.renew(tx, list(self._running), ttl)
+            sessions.expire(tx, spare_host=self._context.host)
+
+    def _collect(self) -> None:
+        for session_id, future in list(self._running.items()):
+            if future.done():
+                del self._running[session_id]
+                self._settle(session_id, future)
+
+    def _settle(self, session_id: str, future: Future[Ending]) -> None:
+        try:
+            ending = future.result()
+        except Lost:
+            self._context.reporter.ended(session_id, "lost", "another supervisor took it over")
+            return
+        self._endings.append(ending)
+        self._context.reporter.ended(session_id, ending.session.stage, ending.session.reason)
+
+    # Ending.
+
+    def _summary(self, seconds: float) -> Summary:
+        context = self._context
+        summary = Summary(context.run, context.target, round(seconds, 3), interrupted=self._interrupts.count > 1)
+        for ending in self._endings:
+            session = ending.session
+            entry = {"issue": session.issue, "session": session.id, "title": ending.title, "reason": session.reason}
+            if ending.commit:
+                summary.landed.append({**entry, "commit": ending.commit})
+            elif session.stage == "done":
+                resolution = session.resolution or {}
+                summary.closed.append(
+                    {**entry, "resolution": str(resolution.get("kind")), "detail": str(resolution.get("rationale"))}
+                )
+            elif session.stage == sessions.PARKED:
+                summary.parked.append(entry)
+            else:
+                summary.blocked.append({**entry, "outcome": session.stage})
+        with context.database.read() as tx:
+            summary.waiting = [issue.id for issue in issues.find(tx, statuses=["open"]) if issue.type != "epic"]
+        return summary
+
+    def _record(self, kind: str, **data: Any) -> None:
+        with self._context.database.transaction() as tx:
+            events.record(tx, kind, actor=self._context.supervisor, run=self._context.run, **data)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._interrupts.count += 1 if number == signal.SIGINT else 2
+        if self._interrupts.count == 1:
+            self._context.reporter.notice("Finishing what runs; press Ctrl-C again to stop the agents now.")
+        elif self._interrupts.count < 4 and not self._context.stopping.is_set():
+            self._context.reporter.notice("Stopping the agents; 'intarsia run' will go on from here.")
+            self._context.stopping.set()
+        else:
+            for session_id in self._running:
+                end_marked(session_id, grace=0)
+            os._exit(130)
+        self._interrupts.wake.set()

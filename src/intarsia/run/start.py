@@ -1,0 +1,71 @@
+"""Putting a run together from a project's configuration."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from intarsia.agents import Driver
+from intarsia.agents.command import CommandDriver
+from intarsia.agents.script import ScriptDriver
+from intarsia.config import Agent, Config
+from intarsia.errors import ConfigError
+from intarsia.kernel.database import Database
+from intarsia.run.context import Context, host_name, supervisor_id
+from intarsia.run.progress import Reporter
+from intarsia.workspace.landing import Landing
+from intarsia.workspace.repository import Repository
+
+
+def context(repository: Repository, database: Database, config: Config, reporter: Reporter) -> Context:
+    """Check everything a run needs; raises before anything is claimed when something is missing."""
+    repository.require_git()
+    repository.require_commit()
+    identity = repository.require_identity()
+    target = repository.target(config.land.target)
+    name, agent = choose_agent(config)
+    driver = make_driver(agent, repository.root)
+    driver.check()
+    host = host_name()
+    return Context(
+        repository=repository,
+        database=database,
+        config=config,
+        agent_name=name,
+        agent=agent,
+        driver=driver,
+        identity=identity,
+        landing=Landing(repository, target, config.land.strategy),
+        run=f"r-{secrets.token_hex(4)}",
+        host=host,
+        supervisor=supervisor_id(host),
+        reporter=reporter,
+    )
+
+
+def choose_agent(config: Config) -> tuple[str, Agent]:
+    """The agent named by run.agent, or given there as 'DRIVER: ARGUMENTS', or the only one there is."""
+    chosen = config.run.agent
+    driver, colon, rest = chosen.partition(":")
+    if colon and driver.strip() in ("command", "script"):
+        return driver.strip(), Agent(driver=driver.strip(), command=rest.strip(), scenario=rest.strip())
+    if chosen:
+        if chosen not in config.agents:
+            known = ", ".join(config.agents) or "none"
+            raise ConfigError(
+                f"There is no agent {chosen!r} (known: {known}).", hint="Add it under [agents], or: " + _HOW
+            )
+        return chosen, config.agents[chosen]
+    if len(config.agents) == 1:
+        return next(iter(config.agents.items()))
+    why = "several agents are configured" if config.agents else "no agent is configured"
+    raise ConfigError(f"Which agent? {why}.", hint="Set run.agent in intarsia.toml, or: " + _HOW)
+
+
+_HOW = "intarsia run --agent 'command: my-agent --task {prompt_file}'"
+
+
+def make_driver(agent: Agent, root: Path) -> Driver:
+    if agent.driver == "command":
+        return CommandDriver(agent.command, agent.followup)
+    return ScriptDriver(root / Path(agent.scenario).expanduser())

@@ -1,0 +1,1 @@
+"""Where sessions edit, and how their commits reach the branch."""

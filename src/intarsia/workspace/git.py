@@ -1,0 +1,96 @@
+"""Running git, always in the same surroundings: no prompts, no hooks, no ambient GIT_… variables, English answers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from intarsia.errors import GitError, NotReady
+
+TIMEOUT = 600
+SETTINGS = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.quotePath": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "commit.gpgSign": "false",
+    "advice.detachedHead": "false",
+    "merge.autoStash": "false",
+}
+_FLAGS = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+
+
+class Git:
+    """git in one directory; with `git_dir`, on that repository with the directory as its tree."""
+
+    def __init__(self, directory: Path, git_dir: Path | None = None) -> None:
+        self.directory = directory
+        self._place = ["-C", str(directory)]
+        if git_dir is not None:
+            self._place += [f"--git-dir={git_dir}", f"--work-tree={directory}"]
+
+    def run(
+        self,
+        *args: str,
+        stdin: str | None = None,
+        ok: Collection[int] = (0,),
+        env: Mapping[str, str] | None = None,
+    ) -> str:
+        """Standard output of `git ARGS`; raises GitError, with what git said, on any other exit code."""
+        return self.call(*args, stdin=stdin, ok=ok, env=env).stdout
+
+    def call(
+        self,
+        *args: str,
+        stdin: str | None = None,
+        ok: Collection[int] = (0,),
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        try:
+            done = subprocess.run(
+                ["git", *_FLAGS, *self._place, *args],
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="surrogateescape",
+                env={**surroundings(), **(env or {})},
+                timeout=TIMEOUT,
+                start_new_session=True,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            if not self.directory.is_dir():
+                raise GitError(f"{self.directory} is gone.") from error
+            raise NotReady("git is not installed.", hint="Install git 2.38 or newer.") from error
+        except subprocess.TimeoutExpired as error:
+            raise GitError(f"git {args[0]} took more than {TIMEOUT} s.") from error
+        if done.returncode not in ok:
+            said = " ".join((done.stderr.strip() or done.stdout.strip()).split())
+            raise GitError(f"git {args[0]} failed: {said}", git_exit=done.returncode)
+        return done
+
+    def line(self, *args: str, ok: Collection[int] = (0,)) -> str:
+        return self.run(*args, ok=ok).strip()
+
+    def try_line(self, *args: str) -> str | None:
+        """The answer, or None when git says no."""
+        try:
+            return self.line(*args)
+        except GitError:
+            return None
+
+
+def surroundings() -> dict[str, str]:
+    """Our environment without what would point git elsewhere, and with what makes its answers fixed."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}
+    return {**env, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8", "LANGUAGE": "C"}
+
+
+_KEPT = {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_SSH", "GIT_SSH_COMMAND"} | {
+    f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+}

@@ -1,0 +1,165 @@
+"""The user's repository: finding it, and the few things intarsia reads and writes there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from intarsia.errors import ConfigError, GitError, NotReady
+from intarsia.workspace.git import Git
+
+STATE = ".intarsia"
+ROOT_MARK = "intarsia-root"
+OLDEST_GIT = (2, 38)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """`root` is the main worktree, whichever worktree or subdirectory the search began in."""
+
+    root: Path
+    git_dir: Path
+
+    @classmethod
+    def discover(cls, start: Path) -> Repository:
+        """Find the repository around `start`; raises NotReady with the cure when there is none that can be used."""
+        marked = os.environ.get("INTARSIA_ROOT")
+        git = Git(Path(marked) if marked else start)
+        asked = ("rev-parse", "--path-format=absolute", "--is-bare-repository", "--git-dir", "--git-common-dir")
+        try:
+            bare, own, common = git.run(*asked).splitlines()
+        except GitError as error:
+            raise _not_a_repository(git.directory, error) from error
+        if bare == "true":
+            raise NotReady(
+                f"{common} is a bare repository: it has no files to work on.",
+                hint="Clone it and run intarsia in the clone.",
+            )
+        mark = Path(own) / ROOT_MARK
+        if mark.is_file():
+            return cls.discover(Path(mark.read_text(encoding="utf-8")))
+        return cls(root=_main_worktree(git, own, common), git_dir=Path(common))
+
+    @cached_property
+    def git(self) -> Git:
+        return Git(self.root)
+
+    @property
+    def state(self) -> Path:
+        return self.root / STATE
+
+    def make_state(self) -> Path:
+        """The state directory, made if need be, ignored by git through its own .gitignore."""
+        ignore = self.state / ".gitignore"
+        try:
+            if not ignore.exists():
+                self.state.mkdir(mode=0o700, exist_ok=True)
+                ignore.write_text("*\n", encoding="utf-8")
+        except OSError as error:
+            raise NotReady(
+                f"The state directory {self.state} can't be written: {error.strerror}.",
+                hint="Make it writable and leave room on its disk.",
+            ) from error
+        return self.state
+
+    def project_id(self) -> str:
+        """The root commit's first 12 digits, so that clones on several hosts agree; kept, as finding it is slow."""
+        kept = self.state / "project"
+        if kept.is_file() and (text := kept.read_text(encoding="utf-8").strip()):
+            return text
+        self.require_commit()
+        roots = self.git.run("rev-list", "--max-parents=0", "HEAD").split()
+        self.make_state()
+        project = min(roots)[:12]
+        kept.write_text(project + "\n", encoding="utf-8")
+        return project
+
+    def require_commit(self) -> None:
+        if self.git.try_line("rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
+            raise NotReady(
+                f"{self.root} has no commit yet.",
+                hint="Make one first: git add --all && git commit -m 'First commit'",
+            )
+
+    def require_identity(self) -> tuple[str, str]:
+        """Name and address that commits are made with; raises NotReady when git knows none."""
+        said = self.git.try_line("var", "GIT_COMMITTER_IDENT")
+        found = re.fullmatch(r"(.+) <(.+)> \d+ [+-]\d+", said or "")
+        configured = self.git.try_line("config", "user.email") or os.environ.get("GIT_COMMITTER_EMAIL")
+        if not found or not configured:
+            raise NotReady(
+                "git knows no name and e-mail address to commit with.",
+                hint="git config --global user.name 'Your Name' && git config --global user.email you@example.com",
+            )
+        return found[1], found[2]
+
+    def require_git(self) -> None:
+        found = re.search(r"(\d+)\.(\d+)", self.git.line("version"))
+        version = (int(found[1]), int(found[2])) if found else (0, 0)
+        if version < OLDEST_GIT:
+            raise NotReady(f"git {version[0]}.{version[1]} is too old.", hint="Install git 2.38 or newer.")
+
+    def target(self, configured: str) -> str:
+        """The branch that work lands on, by its short name."""
+        if configured:
+            if self.tip(configured) is None:
+                raise ConfigError(f"land.target {configured!r} is no branch of {self.root}.", hint="See: git branch")
+            return configured
+        current = self.git.try_line("symbolic-ref", "--short", "--quiet", "HEAD")
+        if current is None:
+            raise NotReady(
+                f"{self.root} is on no branch (detached HEAD), so there is nowhere to land.",
+                hint="Check a branch out, or name one: intarsia run --target BRANCH",
+            )
+        return current
+
+    def tip(self, branch: str) -> str | None:
+        return self.git.try_line("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}")
+
+    def refs(self) -> dict[str, str]:
+        listing = self.git.run("for-each-ref", "--format=%(refname) %(objectname)")
+        return dict(line.split(" ", 1) for line in listing.splitlines())
+
+    def delete_ref(self, ref: str) -> None:
+        self.git.run("update-ref", "-d", ref)
+
+    def fingerprint(self, refs: dict[str, str]) -> dict[str, str]:
+        """What of the repository no agent has any business to change: its config, its hooks, and these refs of its."""
+        found = {"config": _digest(self.git_dir / "config")}
+        hooks = self.git_dir / "hooks"
+        if hooks.is_dir():
+            found |= {f"hooks/{hook.name}": _digest(hook) for hook in hooks.iterdir()}
+        foreign = {ref: oid for ref, oid in refs.items() if not is_ours(ref)}
+        return {**found, **foreign}
+
+
+def is_ours(ref: str) -> bool:
+    return ref.startswith(("refs/heads/intarsia/", "refs/intarsia/"))
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return "unreadable"
+
+
+def _not_a_repository(directory: Path, error: GitError) -> NotReady:
+    if "not a git repository" in error.message:
+        return NotReady(f"{directory} is not in a git repository.", hint="Go to one, or make one: git init")
+    return NotReady(error.message, hint="git must be able to read this repository.")
+
+
+def _main_worktree(git: Git, own: str, common: str) -> Path:
+    if own == common:
+        top = git.try_line("rev-parse", "--path-format=absolute", "--show-toplevel")
+        if top is None:
+            # Inside the .git directory itself.
+            top = str(Path(common).parent)
+        return Path(top)
+    first = git.run("worktree", "list", "--porcelain").split("\n", 1)[0]
+    return Path(first.removeprefix("worktree "))

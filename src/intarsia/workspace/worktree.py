@@ -1,0 +1,338 @@
+"""A working directory for each session, with a repository of its own that borrows the user's objects.
+
+`git worktree` would share the user's config, hooks, stash and branches with every agent. Here they are the session's own:
+whatever an agent does with git in its workspace stays there, and only the commits that intarsia fetches leave it. The
+repository lies beside the tree, not in it, so an agent that deletes its tree does not delete its commits.
+
+    .intarsia/worktrees/3/          a slot: used by one session after another
+        NAME/                       the tree; NAME is the project's
+        git/                        its repository
+        cache/  tmp/                XDG_CACHE_HOME and TMPDIR of the session
+        owner                       the session whose work may still be in here
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from intarsia.errors import GitError
+from intarsia.workspace.git import Git
+from intarsia.workspace.repository import ROOT_MARK, Repository
+
+INCLUDE = ".worktreeinclude"
+ARCHIVE = "refs/intarsia/archive"
+# Settings of the user's repository that would be wrong or unsafe in a borrowed one.
+NOT_BORROWED = ("core.bare", "core.worktree", "core.repositoryformatversion", "core.fsmonitor", "core.logallrefupdates")
+SECTIONS_NOT_BORROWED = (
+    "remote", "branch", "submodule", "extensions", "include", "includeif", "user", "gc", "maintenance",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a turn left in a workspace.
+
+    `commits` are the session's own, oldest first; `elsewhere` are branches with commits that HEAD lacks; `tampered` names
+    what was changed in the workspace's repository settings; `lost` says that the tree itself was gone; `tree` is what a
+    commit of everything, dirty files too, would hold.
+    """
+
+    head: str
+    commits: Sequence[str]
+    dirty: Sequence[str]
+    tree: str
+    elsewhere: Sequence[str] = ()
+    tampered: Sequence[str] = ()
+    lost: bool = False
+
+
+class Worktree:
+    """Slot `number` of the pool of `repository`."""
+
+    def __init__(self, repository: Repository, number: int) -> None:
+        self._repository = repository
+        self.number = number
+        self.slot = repository.state / "worktrees" / str(number)
+        self.path = self.slot / repository.root.name
+        self.git_dir = self.slot / "git"
+        self.cache = self.slot / "cache"
+        self.tmp = self.slot / "tmp"
+        self._owner = self.slot / "owner"
+
+    @cached_property
+    def git(self) -> Git:
+        return Git(self.path, self.git_dir)
+
+    @property
+    def owner(self) -> str | None:
+        return self._owner.read_text(encoding="utf-8") if self._owner.is_file() else None
+
+    def prepare(
+        self, session: str | None, branch: str, at: str, identity: tuple[str, str], keep: Iterable[str] = ()
+    ) -> None:
+        """Make the tree exactly commit `at`, on `branch`; what a former session left unsaved is archived first.
+
+        Without a session nothing that is made in here is worth keeping.
+        """
+        self.rescue(identity)
+        self.path.mkdir(parents=True, exist_ok=True)
+        if session is not None:
+            self._owner.write_text(session, encoding="utf-8")
+        shutil.rmtree(self.tmp, ignore_errors=True)
+        for directory in (self.cache, self.tmp):
+            directory.mkdir(exist_ok=True)
+        self._new_repository(branch, at, identity)
+        self.restore(at, keep)
+        self._copy_included()
+
+    def resume(self, identity: tuple[str, str]) -> None:
+        """Take up a workspace that another process prepared."""
+        self._given = self._settings(identity)
+
+    def restore(self, at: str, keep: Iterable[str] = ()) -> None:
+        """Throw away every difference of the tree to commit `at`, ignored files too, except `keep`."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._link()
+        (self.git_dir / "index.lock").unlink(missing_ok=True)
+        try:
+            self.git.run("reset", "--quiet", "--hard", at)
+        except GitError:
+            # The index may be what is broken; it is only a cache.
+            (self.git_dir / "index").unlink(missing_ok=True)
+            self.git.run("reset", "--quiet", "--hard", at)
+        self.git.run("clean", "-ffdxq", *(part for pattern in keep for part in ("-e", pattern)))
+
+    def lay(self, snapshot: str) -> None:
+        """Put the files of a snapshot into the tree, uncommitted as they were."""
+        self.git.run("read-tree", "--reset", "-u", snapshot)
+        self.git.run("reset", "--quiet", "--mixed", "HEAD")
+
+    def show_target(self, target: str, tip: str) -> None:
+        """Let the session see the branch it lands on, as origin/TARGET."""
+        self.git.run("update-ref", f"refs/remotes/origin/{target}", tip)
+
+    def inspect(self, base: str, foreign: Iterable[str]) -> Inspection:
+        """Judge what a turn left; `foreign` are commits whose history is not this session's work."""
+        lost = not self.path.is_dir()
+        tampered = self._seal()
+        if lost:
+            self.restore("HEAD")
+        self._unhide()
+        head, dirty = self._status()
+        commits = self._own_commits(["HEAD"], [base, *foreign]) if head != base else []
+        branches = self.git.run("for-each-ref", "--format=%(refname:short)", "refs/heads", "--no-merged=HEAD")
+        tree = self._snapshot_tree() if dirty else self.git.line("rev-parse", "HEAD^{tree}")
+        return Inspection(head, commits, dirty, tree, branches.split(), tampered, lost)
+
+    def made_here(self, commit: str, base: str) -> bool:
+        """Whether the commit is on some branch of this workspace and after its base."""
+        return commit in self._own_commits(["--all"], [base])
+
+    def save(self, branch: str) -> None:
+        """Copy HEAD with its history to the user's repository, as `branch`."""
+        self._fetch(f"+HEAD:refs/heads/{branch}")
+
+    def archive(self, session: str, label: str, base: str) -> bool:
+        """Keep all commits and uncommitted files under refs/intarsia/archive; false if there is nothing but `base`."""
+        self._seal()
+        work = self._snapshot()
+        kept = self.git.run("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/stash").split()
+        if {work, *kept} <= {base}:
+            return False
+        self.git.run("update-ref", "refs/work", work)
+        place = f"{ARCHIVE}/{session}/{label}"
+        stash = [f"+refs/stash:{place}/stash"] if self.git.try_line("rev-parse", "--verify", "-q", "refs/stash") else []
+        self._fetch(f"+refs/work:{place}/work", f"+refs/heads/*:{place}/heads/*", *stash)
+        return True
+
+    def rescue(self, identity: tuple[str, str]) -> str | None:
+        """Archive what a session left here without saying that it was done; returns that session's id."""
+        owner = self.owner
+        if owner is None:
+            return None
+        if (self.git_dir / "HEAD").is_file():
+            self.resume(identity)
+            self.archive(owner, "rescued", base="")
+        self.forget()
+        return owner
+
+    def forget(self) -> None:
+        """Say that all work in here is saved or not wanted."""
+        self._owner.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.slot, ignore_errors=True)
+
+    def _new_repository(self, branch: str, at: str, identity: tuple[str, str]) -> None:
+        """Everything is made anew but the index, which spares git reading every file of the tree again."""
+        index = self.git_dir / "index"
+        kept = index.read_bytes() if index.is_file() else None
+        shutil.rmtree(self.git_dir, ignore_errors=True)
+        for directory in ("objects/info", "objects/pack", "refs/heads", "hooks", "info"):
+            (self.git_dir / directory).mkdir(parents=True)
+        if kept is not None:
+            index.write_bytes(kept)
+        self._given = self._settings(identity)
+        for name, (content, mode) in self._given.items():
+            _write(self.git_dir / name, content, mode)
+        tip = self.git_dir / "refs/heads" / branch
+        tip.parent.mkdir(parents=True, exist_ok=True)
+        tip.write_text(at + "\n", encoding="utf-8")
+        (self.git_dir / "HEAD").write_text(f"ref: refs/heads/{branch}\n", encoding="utf-8")
+
+    def _settings(self, identity: tuple[str, str]) -> dict[str, tuple[bytes, int]]:
+        """The files of the repository that no agent has any business to change, with their modes."""
+        user = self._repository.git_dir
+        given = {
+            "config": (self._config(identity).encode(errors="surrogateescape"), 0o644),
+            "objects/info/alternates": (f"{user / 'objects'}\n".encode(), 0o644),
+            ROOT_MARK: (str(self._repository.root).encode(), 0o644),
+        }
+        for name in ("info/exclude", "info/attributes", "shallow"):
+            if (user / name).is_file():
+                given[name] = ((user / name).read_bytes(), 0o644)
+        for hook in (user / "hooks").iterdir() if (user / "hooks").is_dir() else ():
+            if hook.suffix != ".sample" and hook.is_file():
+                given[f"hooks/{hook.name}"] = (hook.read_bytes(), hook.stat().st_mode & 0o777)
+        return given
+
+    def _config(self, identity: tuple[str, str]) -> str:
+        listing = self._repository.git.run("config", "--local", "--includes", "--list", "-z", ok=(0, 1))
+        pairs = [entry.partition("\n")[::2] for entry in listing.split("\0") if entry]
+        borrowed = [(key, value) for key, value in pairs if _is_borrowed(key)]
+        formats = [(key, value) for key, value in pairs if key == "extensions.objectformat"]
+        lfs = self._repository.git_dir / "lfs"
+        own = [
+            ("core.repositoryformatversion", "1" if formats else "0"),
+            ("core.bare", "false"),
+            ("core.logAllRefUpdates", "true"),
+            ("user.name", identity[0]),
+            ("user.email", identity[1]),
+            ("commit.gpgSign", "false"),
+            ("gc.auto", "0"),
+            *formats,
+            *([("lfs.storage", str(lfs))] if lfs.is_dir() else []),
+        ]
+        return "".join(_config_line(key, value) for key, value in [*borrowed, *own])
+
+    def _seal(self) -> list[str]:
+        """Put the repository's own settings back as they were given; returns what had been changed."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        changed = []
+        if not (self.path / ".git").is_file() or (self.path / ".git").read_text(encoding="utf-8") != self._pointer:
+            changed.append(".git")
+            self._link()
+        for name, (content, mode) in self._given.items():
+            actual = self.git_dir / name
+            if not actual.is_file() or actual.read_bytes() != content:
+                changed.append(name)
+                _write(actual, content, mode)
+        hooks = self.git_dir / "hooks"
+        for hook in hooks.iterdir() if hooks.is_dir() else ():
+            if f"hooks/{hook.name}" not in self._given:
+                changed.append(f"hooks/{hook.name}")
+                hook.unlink()
+        (self.git_dir / "config.worktree").unlink(missing_ok=True)
+        for lock in ("index.lock", "HEAD.lock", "config.lock"):
+            (self.git_dir / lock).unlink(missing_ok=True)
+        return changed
+
+    @property
+    def _pointer(self) -> str:
+        return f"gitdir: {self.git_dir}\n"
+
+    def _link(self) -> None:
+        link = self.path / ".git"
+        if link.is_dir() and not link.is_symlink():
+            shutil.rmtree(link)
+        else:
+            link.unlink(missing_ok=True)
+        link.write_text(self._pointer, encoding="utf-8")
+
+    def _unhide(self) -> None:
+        """Files marked assume-unchanged or skip-worktree would differ from the commit without showing it."""
+        listing = self.git.run("ls-files", "-v", "-z").split("\0")
+        hidden = [entry[2:] for entry in listing if entry and (entry[0].islower() or entry[0] == "S")]
+        for flag in ("--no-assume-unchanged", "--no-skip-worktree") if hidden else ():
+            self.git.run("update-index", flag, "-z", "--stdin", stdin="\0".join(hidden))
+
+    def _status(self) -> tuple[str, list[str]]:
+        entries = iter(self.git.run("status", "--porcelain=v2", "--branch", "-z").split("\0"))
+        head, dirty = "", []
+        for entry in entries:
+            if entry.startswith("# branch.oid "):
+                head = entry.removeprefix("# branch.oid ")
+            elif entry.startswith("? "):
+                dirty.append(entry[2:])
+            elif entry.startswith("1 "):
+                dirty.append(entry.split(" ", 8)[8])
+            elif entry.startswith("2 "):
+                dirty.append(entry.split(" ", 9)[9])
+                next(entries)
+            elif entry.startswith("u "):
+                dirty.append(entry.split(" ", 10)[10])
+        return head, dirty
+
+    def _own_commits(self, start: Sequence[str], foreign: Sequence[str]) -> list[str]:
+        known = "".join(f"^{commit}\n" for commit in foreign)
+        return self.git.run(
+            "rev-list", "--reverse", "--topo-order", "--ignore-missing", *start, "--stdin", stdin=known
+        ).split()
+
+    def _snapshot(self) -> str:
+        """A commit of everything in the tree that is not ignored; HEAD itself when nothing differs."""
+        head = self.git.line("rev-parse", "HEAD")
+        if not self._status()[1]:
+            return head
+        return self.git.run("commit-tree", self._snapshot_tree(), "-p", head, "-m", "Uncommitted work").strip()
+
+    def _snapshot_tree(self) -> str:
+        index = {"GIT_INDEX_FILE": str(self.git_dir / "snapshot-index")}
+        self.git.run("read-tree", "HEAD", env=index)
+        self.git.run("add", "--all", env=index)
+        return self.git.run("write-tree", env=index).strip()
+
+    def _fetch(self, *refspecs: str) -> None:
+        self._repository.git.run(
+            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance",
+            "--no-recurse-submodules", "--no-show-forced-updates", str(self.git_dir), *refspecs,
+        )  # fmt: skip
+
+    def _copy_included(self) -> None:
+        """Copy the ignored files that .worktreeinclude names (such as .env) from the user's tree."""
+        root = self._repository.root
+        if not (root / INCLUDE).is_file():
+            return
+        git = self._repository.git
+        wanted = git.run("ls-files", "-z", "--others", "--ignored", f"--exclude-from={root / INCLUDE}")
+        ignored = git.run("check-ignore", "-z", "--stdin", stdin=wanted, ok=(0, 1)) if wanted else ""
+        for name in [name for name in ignored.split("\0") if name and not name.startswith(".intarsia/")]:
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, self.path / name, follow_symlinks=False)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def _is_borrowed(key: str) -> bool:
+    return key not in NOT_BORROWED and key.split(".", 1)[0] not in SECTIONS_NOT_BORROWED
+
+
+def _config_line(key: str, value: str) -> str:
+    section, _, rest = key.partition(".")
+    subsection, _, name = rest.rpartition(".")
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    quoted = subsection.replace("\\", "\\\\").replace('"', '\\"')
+    header = f'[{section} "{quoted}"]' if subsection else f"[{section}]"
+    return f'{header} {name} = "{escaped}"\n'

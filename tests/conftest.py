@@ -1,0 +1,55 @@
+import os
+import secrets
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+import pytest
+from tests.support.postgres import Server, create_database, drop_database, fresh_directory
+
+POSTGRES_VARIABLE = "INTARSIA_TEST_POSTGRES"
+SCRUBBED = ("GIT_*", "INTARSIA_*", "XDG_*", "*_API_KEY", "*_TOKEN", "ANTHROPIC_*", "OPENAI_*", "GEMINI_*")
+GIT_CONFIG = """\
+[user]
+    name = Test User
+    email = test@example.invalid
+[init]
+    defaultBranch = main
+"""
+SERVER = pytest.StashKey[Server]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    is_worker = hasattr(config, "workerinput")
+    runs_tests = not (config.option.collectonly or config.option.help)
+    if runs_tests and not is_worker and POSTGRES_VARIABLE not in os.environ:
+        server = Server.start(fresh_directory())
+        config.stash[SERVER] = server
+        os.environ[POSTGRES_VARIABLE] = server.url()  # how the workers of pytest-xdist learn of it
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SERVER in config.stash:
+        del os.environ[POSTGRES_VARIABLE]
+        config.stash[SERVER].stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A database of this process's own, shared by its tests."""
+    server_url = os.environ[POSTGRES_VARIABLE]
+    name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{secrets.token_hex(4)}"
+    yield create_database(server_url, name)
+    drop_database(server_url, name)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees, or changes, what the person who runs it has configured."""
+    for name in list(os.environ):
+        if name != POSTGRES_VARIABLE and any(fnmatchcase(name, pattern) for pattern in SCRUBBED):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")  # not inside tmp_path, which tests expect to find empty
+    (home / "test.gitconfig").write_text(GIT_CONFIG)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "test.gitconfig"))
