@@ -2,9 +2,14 @@ import os
 import secrets
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
+
+from intarsia.clock import ManualClock
+from intarsia.kernel import Database
 from tests.support.postgres import Server, create_database, drop_database, fresh_directory
+from tests.support.sandbox import Sandbox
 
 POSTGRES_VARIABLE = "INTARSIA_TEST_POSTGRES"
 SCRUBBED = ("GIT_*", "INTARSIA_*", "XDG_*", "*_API_KEY", "*_TOKEN", "ANTHROPIC_*", "OPENAI_*", "GEMINI_*")
@@ -53,3 +58,37 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "test.gitconfig"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Each of the two databases in turn; tests share the PostgreSQL one and differ by their project."""
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path_factory.mktemp('database') / 'intarsia.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def database(database_url: str, clock: ManualClock) -> Iterator[Database]:
+    """An empty project on each database, with a clock that tests move."""
+    opened = Database(database_url, f"p-{secrets.token_hex(6)}", clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Sandbox:
+    """A repository with one commit, on the default database."""
+    return Sandbox(tmp_path / "project")
+
+
+@pytest.fixture
+def each_sandbox(tmp_path: Path, database_url: str) -> Sandbox:
+    """The same on each of the two databases."""
+    return Sandbox(tmp_path / "project", database_url)

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+
 from tests.support.postgres import Server, fresh_directory, installed_package
 
 STARTER = """
