@@ -1,7 +1,7 @@
 """Any program as an agent: it gets the prompt, works in the workspace, and exits with 0.
 
-A small shell stands around it, so that its output and exit code reach files even when nobody supervises it; that is what
-lets another supervisor take it over.
+A small shell stands around it, so that its output and exit code reach files even when nobody supervises it; that is
+what lets another supervisor take it over.
 """
 
 from __future__ import annotations

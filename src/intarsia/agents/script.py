@@ -1,4 +1,4 @@
-"""The shipped fake: an agent that follows a scenario file, for demos and tests. Everything it does is real but the thinking.
+"""The shipped fake: an agent that follows a scenario file. Everything it does is real but the thinking.
 
     [[issues.ID.turns]]             # the first turn; the next table is the first follow-up, and so on
     steps = [

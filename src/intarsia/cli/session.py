@@ -70,7 +70,9 @@ def show(output: Output, /, id: str) -> None:
 @click.option("--turn", type=click.IntRange(1), help="Only this turn.")
 @with_output
 def logs(output: Output, /, id: str, turn: int | None) -> None:
-    """Print what the agent was told and printed, and what its checks printed. ID may also be an issue: its last session.
+    """Print what the agent was told and printed, and what its checks printed.
+
+    ID may also be that of an issue, which means its last session.
 
     \b
     Example:

@@ -337,7 +337,8 @@ def _needs(tx: Transaction, ids: list[str]) -> dict[str, list[str]]:
     only = f"AND issue = '{ids[0]}'" if len(ids) == 1 else ""
     found: dict[str, list[str]] = {}
     for row in tx.all(
-        f"SELECT issue, target FROM dependencies WHERE project = :project AND kind = 'blocks' {only} ORDER BY issue, target"
+        f"""SELECT issue, target FROM dependencies WHERE project = :project AND kind = 'blocks' {only}
+             ORDER BY issue, target"""
     ):
         found.setdefault(row["issue"], []).append(row["target"])
     return found

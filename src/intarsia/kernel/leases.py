@@ -66,7 +66,8 @@ def acquire(tx: Transaction, session: str, resource: str, ttl: int, note: str = 
 def require(tx: Transaction, resource: str, token: int) -> None:
     """Raise StaleLease unless `token` is the living grant of `resource`."""
     alive = tx.one(
-        "SELECT 1 AS one FROM leases WHERE project = :project AND resource = :resource AND token = :token AND expires > :now",
+        """SELECT 1 AS one FROM leases
+            WHERE project = :project AND resource = :resource AND token = :token AND expires > :now""",
         resource=resource,
         token=token,
     )

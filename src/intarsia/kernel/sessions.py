@@ -283,7 +283,8 @@ def cancel_parked(tx: Transaction, issue_id: str, actor: str) -> None:
     """End the parked session of an issue that a person takes back; its branch stays."""
     for session in find(tx, stages=[PARKED], issue=issue_id):
         tx.execute(
-            "UPDATE sessions SET stage = 'cancelled', ended = :now, updated = :now WHERE project = :project AND id = :id",
+            """UPDATE sessions SET stage = 'cancelled', ended = :now, updated = :now
+                WHERE project = :project AND id = :id""",
             id=session.id,
         )
         events.record(tx, "session_cancelled", actor=actor, run=session.run, issue=issue_id, session=session.id)

@@ -15,7 +15,7 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Verdict:
-    """One of: a `problem` to tell the agent; `ends`, a resolution without a commit; or neither, and the checks decide."""
+    """Either a `problem` to tell the agent, or `ends`, a resolution without a commit, or else the checks decide."""
 
     problem: str = ""
     ends: Resolution | None = None

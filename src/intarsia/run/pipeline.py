@@ -1,8 +1,8 @@
 """One session from claim to close: the agent works, intarsia judges, the work lands.
 
-Every stage ends with one transaction that names the next. A supervisor may be killed between any two statements; whoever
-takes the session over enters the stage that the row says and does it again from its start, which changes nothing that
-was done before.
+Every stage ends with one transaction that names the next. A supervisor may be killed between any two statements;
+whoever takes the session over enters the stage that the row says and does it again from its start, which changes
+nothing that was done before.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A working directory for each session, with a repository of its own that borrows the user's objects.
 
-`git worktree` would share the user's config, hooks, stash and branches with every agent. Here they are the session's own:
-whatever an agent does with git in its workspace stays there, and only the commits that intarsia fetches leave it. The
-repository lies beside the tree, not in it, so an agent that deletes its tree does not delete its commits.
+`git worktree` would share the user's config, hooks, stash and branches with every agent. Here they are the session's
+own: whatever an agent does with git in its workspace stays there, and only the commits that intarsia fetches leave it.
+The repository lies beside the tree, not in it, so an agent that deletes its tree does not delete its commits.
 
     .intarsia/worktrees/3/          a slot: used by one session after another
         NAME/                       the tree; NAME is the project's
@@ -36,9 +36,9 @@ SECTIONS_NOT_BORROWED = (
 class Inspection:
     """What a turn left in a workspace.
 
-    `commits` are the session's own, oldest first; `elsewhere` are branches with commits that HEAD lacks; `tampered` names
-    what was changed in the workspace's repository settings; `lost` says that the tree itself was gone; `tree` is what a
-    commit of everything, dirty files too, would hold.
+    `commits` are the session's own, oldest first; `elsewhere` are branches with commits that HEAD lacks; `tampered`
+    names what was changed in the workspace's repository settings; `lost` says that the tree itself was gone; `tree` is
+    what a commit of everything, dirty files too, would hold.
     """
 
     head: str
