@@ -5,7 +5,6 @@ A value comes from a flag, else an `INTARSIA_SECTION_KEY` variable, else the fil
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -205,6 +204,8 @@ def _check_names(values: Mapping[str, Any], model: type[Struct], path: str, at: 
 
 
 def _nearest(key: str, model: type[Struct], prefix: str) -> str:
+    import difflib
+
     names = list(model.__struct_fields__)
     close = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.5)
     upper = prefix.startswith("INTARSIA_")

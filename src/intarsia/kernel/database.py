@@ -15,10 +15,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote, urlsplit
 
 from intarsia.clock import Clock
-from intarsia.errors import ConfigError, DatabaseError
+from intarsia.errors import ConfigError, DatabaseError, InputError
 from intarsia.kernel.migrations import DIALECTS, MIGRATIONS
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class Transaction:
         return self._now
 
     def all(self, sql: str, **params: Any) -> list[Row]:
-        return self._engine.execute(sql, self._bind(sql, params))[0]
+        return self._run(sql, params)[0]
 
     def one(self, sql: str, **params: Any) -> Row | None:
         rows = self.all(sql, **params)
@@ -68,7 +67,13 @@ class Transaction:
 
     def execute(self, sql: str, **params: Any) -> int:
         """Run a change; returns the number of rows it touched."""
-        return self._engine.execute(sql, self._bind(sql, params))[1]
+        return self._run(sql, params)[1]
+
+    def _run(self, sql: str, params: dict[str, Any]) -> tuple[list[Row], int]:
+        try:
+            return self._engine.execute(sql, self._bind(sql, params))
+        except UnicodeEncodeError as error:
+            raise InputError("The text holds bytes that are not UTF-8.") from error
 
     def _bind(self, sql: str, params: dict[str, Any]) -> dict[str, Any]:
         """`:project` and `:now` are known to every statement."""
@@ -150,19 +155,19 @@ class Database:
 
 
 def _connect(url: str) -> Engine:
-    scheme = urlsplit(url).scheme
+    scheme = url.partition("://")[0] if "://" in url else "(none)"  # what is no URL may hold a password
     if scheme == "sqlite":
         return SQLite(_sqlite_path(url))
     if scheme in ("postgresql", "postgres"):
         return PostgreSQL(url)
     raise ConfigError(
-        f"database.url has the unknown scheme {scheme or '(none)'!r}.",
+        f"database.url has the unknown scheme {scheme!r}.",
         hint="Use sqlite:///PATH or postgresql://USER@HOST/DATABASE.",
     )
 
 
 def _sqlite_path(url: str) -> Path:
-    path = unquote(url.removeprefix("sqlite://"))
+    path = url.removeprefix("sqlite://")
     if not path.startswith("/") or path == "/":
         raise ConfigError(f"database.url {url!r} names no absolute path.", hint="Write sqlite:////absolute/path.db")
     return Path(path)
@@ -173,6 +178,7 @@ class SQLite:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._reading = False
         try:
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
@@ -201,6 +207,9 @@ class SQLite:
                 time.sleep(0.01)
 
     def begin(self, lock: str | None) -> None:
+        if self._reading != (lock is None):
+            self._reading = lock is None
+            self._run(f"PRAGMA query_only={int(self._reading)}", {})
         self._run("BEGIN IMMEDIATE" if lock else "BEGIN", {})
 
     def execute(self, sql: str, params: Params) -> tuple[list[Row], int]:
@@ -283,9 +292,15 @@ class PostgreSQL:
         self._connection = connect()
 
     def begin(self, lock: str | None) -> None:
-        if self._connection.closed:
+        start = "BEGIN" if lock else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        try:
+            self._run(start, {})
+        except DatabaseError:
+            if not self._connection.closed:
+                raise
+            # The server dropped the connection since it was last used, and nothing was begun yet.
             self._connection = self._connect()
-        self._run("BEGIN" if lock else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", {})
+            self._run(start, {})
         if lock:
             self._run("SELECT pg_advisory_xact_lock(hashtextextended(%(lock)s, 0))", {"lock": lock})
 
@@ -322,9 +337,15 @@ class PostgreSQL:
     @staticmethod
     def _explained(error: Exception) -> DatabaseError:
         return DatabaseError(
-            f"The PostgreSQL database can't be used: {str(error).strip()}",
+            f"The PostgreSQL database can't be used: {without_password(str(error).strip())}",
             hint="Check database.url (or INTARSIA_DATABASE_URL) and that the server runs.",
         )
+
+
+def without_password(text: str) -> str:
+    """A text with the passwords of all URLs in it replaced by an ellipsis."""
+    text = re.sub(r"(://[^/@\s:]*:)[^/\s]*@", r"\1…@", text)
+    return re.sub(r"([?&]password=)[^&\s\"]+", r"\1…", text)
 
 
 @lru_cache(maxsize=512)

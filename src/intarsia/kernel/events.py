@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from intarsia.clock import iso
 from intarsia.kernel.database import Row, Transaction
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(Struct, frozen=True):
     id: int
     time: float
     run: str | None

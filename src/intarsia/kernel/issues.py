@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import secrets
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from typing import Any
+
+import msgspec
+from msgspec import Struct, field
 
 from intarsia.clock import iso
 from intarsia.errors import Conflict, InputError, NotFound
@@ -21,8 +23,7 @@ NEEDS_FOLLOWUP = "needs-followup"
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """What a person gives to make an issue; everything else starts at its default."""
 
     title: str
@@ -40,8 +41,7 @@ class Draft:
     id: str | None = None
 
 
-@dataclass(frozen=True)
-class Issue:
+class Issue(Struct, frozen=True):
     id: str
     title: str
     body: str
@@ -70,7 +70,7 @@ class Issue:
 
     def as_json(self) -> dict[str, Any]:
         times = {name: iso(getattr(self, name)) for name in ("not_before", "due", "created", "updated", "closed")}
-        return {**self.__dict__, **times}
+        return {**msgspec.structs.asdict(self), **times}
 
 
 def create(tx: Transaction, draft: Draft, actor: str) -> Issue:
@@ -307,9 +307,9 @@ def check_id(issue_id: str) -> None:
         )
 
 
-def _fresh_id(tx: Transaction, random: Callable[[int], str] = secrets.token_hex) -> str:
+def _fresh_id(tx: Transaction) -> str:
     size = 2
-    while _row(tx, candidate := f"ia-{random(size)}"):
+    while _row(tx, candidate := f"ia-{os.urandom(size).hex()}"):
         size = min(size + 1, 8)
     return candidate
 

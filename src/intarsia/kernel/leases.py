@@ -6,8 +6,9 @@ with that token in the same transaction; after expiry, release or take-over the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from intarsia.clock import iso
 from intarsia.errors import Held, InputError, StaleLease
@@ -16,8 +17,7 @@ from intarsia.kernel.database import Row, Transaction
 MAX_TTL = 86_400
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(Struct, frozen=True):
     resource: str
     session: str
     token: int
@@ -89,9 +89,10 @@ def renew(tx: Transaction, sessions: list[str], ttl: int) -> int:
 
 
 def release(tx: Transaction, session: str, resource: str) -> bool:
-    """Give one resource back; false if this session did not hold it."""
+    """Give one resource back; false if this session does not hold it, or not any more."""
     changed = tx.execute(
-        "DELETE FROM leases WHERE project = :project AND resource = :resource AND session = :session",
+        """DELETE FROM leases
+            WHERE project = :project AND resource = :resource AND session = :session AND expires > :now""",
         resource=resource,
         session=session,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -56,7 +55,7 @@ class Repository:
         """The state directory, made if need be, ignored by git through its own .gitignore."""
         ignore = self.state / ".gitignore"
         try:
-            if not ignore.exists():
+            if not ignore.is_file() or not ignore.stat().st_size:
                 self.state.mkdir(mode=0o700, exist_ok=True)
                 ignore.write_text("*\n", encoding="utf-8")
         except OSError as error:
@@ -142,6 +141,8 @@ def is_ours(ref: str) -> bool:
 
 
 def _digest(path: Path) -> str:
+    import hashlib  # 5 ms, which most commands need not pay
+
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
