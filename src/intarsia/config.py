@@ -107,8 +107,8 @@ class Agent(Model):
     env: Annotated[list[str], Meta(description="Names of our environment variables that the agent may see.")] = field(
         default_factory=list
     )
-    wall: Annotated[int | None, Meta(description="Overrides limits.wall for this agent.")] = None
-    idle: Annotated[int | None, Meta(description="Overrides limits.idle for this agent.")] = None
+    wall: Annotated[Seconds | None, Meta(description="Overrides limits.wall for this agent.")] = None
+    idle: Annotated[Seconds | None, Meta(description="Overrides limits.idle for this agent.")] = None
 
 
 class Config(Model):
@@ -174,7 +174,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _variables(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, str]]]:
     """`INTARSIA_RUN_AGENTS` is `run.agents`; a section's name with an unknown key is refused."""
-    for section in ("project", "database", "run", "limits", "workspace", "land"):
+    for section in ("project", "database", "run", "limits", "workspace", "land", "gate"):
         model = _model(get_type_hints(Config, include_extras=True)[section])
         assert model is not None
         prefix = f"INTARSIA_{section.upper()}_"
@@ -193,8 +193,10 @@ def _check_names(values: Mapping[str, Any], model: type[Struct], path: str, at: 
             where = ".".join((*at, key))
             raise ConfigError(f"{path}: unknown key {where}.", hint=_nearest(key, model, ".".join((*at, ""))))
         inner = _model(hints[key])
-        if inner is None or not isinstance(value, dict):
+        if inner is None:
             continue
+        if not isinstance(value, dict):
+            raise ConfigError(f"{path}: {key} is a table, not {value!r}.", hint=f"Write: [{key}]")
         if _is_mapping(hints[key]):
             for name, item in value.items():
                 if isinstance(item, dict):
@@ -237,10 +239,21 @@ def _convert(values: dict[str, Any], path: Path, origins: Mapping[str, str]) -> 
         return msgspec.convert(_typed(values, origins), Config)
     except msgspec.ValidationError as error:
         said, _, where = str(error).partition(" - at `$.")
-        key = where.rstrip("`")
+        key = _with_name(where.rstrip("`"), values)
         origin = origins.get(key, FILE)
         place = str(path) if origin == FILE else origin
         raise ConfigError(f"{place}: {key or 'the file'}: {said}.", hint="See: intarsia config show") from error
+
+
+def _with_name(where: str, values: Mapping[str, Any]) -> str:
+    """`checks[...].timeout` with the name that msgspec keeps to itself."""
+    section, found, rest = where.partition("[...]")
+    for name, item in values[section].items() if found else ():
+        try:
+            msgspec.convert({section: {name: item}}, Config)
+        except msgspec.ValidationError:
+            return f"{section}.{name}{rest}"
+    return where
 
 
 def _typed(values: dict[str, Any], origins: Mapping[str, str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from importlib import import_module
 import click
 
 import intarsia
-from intarsia.errors import IntarsiaError
+from intarsia.errors import IntarsiaError, NotReady
 
 COMMANDS = {
     "init": "intarsia.cli.setup:init",
@@ -75,7 +75,17 @@ def main() -> None:
         # The reader of our output has gone, as with `| head`; leave without a complaint at exit.
         sys.stdout = None
         code = 0
+    except OSError as error:
+        trouble = _explained(error)
+        _say(trouble, wants_json)
+        code = trouble.exit_code
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explained(error: OSError) -> NotReady:
+    """Any file may turn out unwritable at any time: a full disk, a read-only one, a directory that went away."""
+    place = f"{error.filename}: " if error.filename else ""
+    return NotReady(f"{place}{error.strerror or error}.", hint="Make it writable and leave room on its disk.")
 
 
 def _say(error: IntarsiaError, wants_json: bool) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from intarsia.config import Config, Loaded, load
+from intarsia.errors import InputError, NotReady
 from intarsia.kernel.database import Database
 from intarsia.workspace.repository import Repository
 
@@ -57,7 +58,14 @@ def with_output(command: Command) -> Command:
 
 
 def find_repository() -> Repository:
-    return Repository.discover(Path.cwd())
+    return Repository.discover(working_directory())
+
+
+def working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise NotReady("The current directory is gone.", hint="Go to one that exists.") from error
 
 
 def open_project(flags: Mapping[str, Any] | None = None) -> Project:
@@ -87,9 +95,12 @@ def _user() -> str:
 
 def read_text(value: str | None) -> str:
     """An option's text; `-` reads it from standard input."""
-    if value == "-":
+    if value != "-":
+        return value or ""
+    try:
         return sys.stdin.read()
-    return value or ""
+    except UnicodeDecodeError as error:
+        raise InputError(f"Standard input is not UTF-8: {error}") from error
 
 
 def table(rows: list[list[str]]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from intarsia.cli.common import Output, open_database, with_output
+from intarsia.cli.common import Output, find_repository, open_database, with_output
 from intarsia.config import Config, load
 from intarsia.errors import IntarsiaError, NotReady
 from intarsia.kernel import sessions
@@ -68,7 +68,7 @@ def _examine() -> Iterator[Finding]:
 
 def _find_repository() -> tuple[Repository | None, Finding]:
     try:
-        repository = Repository.discover(Path.cwd())
+        repository = find_repository()
     except IntarsiaError as error:
         return None, Finding("repository", False, error.message, error.hint)
     return repository, Finding("repository", True, str(repository.root))

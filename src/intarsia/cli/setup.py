@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import click
 
 from intarsia.cli.common import Output, find_repository, open_database, table, with_output
 from intarsia.config import FILE, flatten, load
 from intarsia.errors import Conflict, InputError
+from intarsia.kernel.database import without_password
 
 TEMPLATE = """\
 # intarsia: agents work on issues, intarsia proves and lands their work. All settings: intarsia config show
@@ -53,7 +53,11 @@ def init(output: Output, /) -> None:
     guess = next((line for name, line in KNOWN_CHECKS.items() if (repository.root / name).is_file()), None)
     config = load(repository.root).config
     database = open_database(repository, config, config.project.id or repository.project_id())
-    path.write_text(TEMPLATE.format(checks=guess or '# test = "make test"'), encoding="utf-8")
+    try:
+        path.write_text(TEMPLATE.format(checks=guess or '# test = "make test"'), encoding="utf-8")
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
     text = f"Made {path}.\n" + (
         f"It runs this check before anything lands: {guess}\n" if guess else "Name your checks in it.\n"
     )
@@ -93,13 +97,7 @@ def show(output: Output, /, key: str | None) -> None:
 
 
 def _masked(value: Any) -> Any:
-    """A database URL without its password."""
-    if not isinstance(value, str) or "://" not in value:
-        return value
-    parts = urlsplit(value)
-    if parts.password is None:
-        return value
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":…@")))
+    return without_password(value) if isinstance(value, str) else value
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from intarsia.errors import Aborted, Held, StaleLease
@@ -100,7 +101,8 @@ class Claimed:
         return True
 
     def release(self, resource: str) -> None:
-        with self._context.database.transaction() as tx:
+        with suppress(StaleLease), self._context.database.transaction() as tx:
+            leases.require(tx, self.row.resource, self.row.token)  # else it is the next supervisor's by now
             leases.release(tx, self.id, resource)
 
     def _retake(self) -> None:

@@ -184,7 +184,7 @@ class Scheduler:
             return
         self._renewed = time.monotonic()
         with self._context.database.transaction() as tx:
-            leases.renew(tx, list(self._running), ttl)
+            sessions.renew(tx, self._context.supervisor, ttl)
             sessions.expire(tx, spare_host=self._context.host)
 
     def _collect(self) -> None:

@@ -22,4 +22,5 @@ def read(folder: Path) -> str:
 
 
 def exists(folder: Path) -> bool:
-    return (folder / "secret").is_file()
+    path = folder / "secret"
+    return path.is_file() and path.stat().st_size > 0  # a full disk leaves an empty one
