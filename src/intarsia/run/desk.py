@@ -29,6 +29,7 @@ class Desk:
         self._report = report
         self._worktree: Worktree | None = None
         self._before: dict[str, str] = {}
+        self._tip = ""
 
     @property
     def base(self) -> str:
@@ -78,6 +79,7 @@ class Desk:
         """Judge what the turn left here, and notice what changed in the user's repository meanwhile."""
         worktree = self.worktree()
         refs = self._repository.refs()
+        self._tip = refs.get(f"refs/heads/{self._context.target}", "")
         own = (f"refs/heads/{self.branch}", f"{ARCHIVE}/{self._claimed.id}/")
         found = worktree.inspect(self.base, {oid for ref, oid in refs.items() if not ref.startswith(own)})
         if found.tampered:
@@ -96,10 +98,10 @@ class Desk:
             self._context.reporter.notice(said)
 
     def put_target_back(self) -> bool:
-        """If the agent put a commit of its own on the target branch, take it off again."""
+        """If the target branch was found at a commit of the agent's own, take it off again."""
         ref = f"refs/heads/{self._context.target}"
-        tip = self._context.landing.tip()
-        if tip == self.base or not self.worktree().made_here(tip, self.base):
+        tip = self._tip
+        if tip in ("", self.base) or not self.worktree().made_here(tip, self.base):
             return False
         before = self._repository.git.try_line("rev-parse", "--verify", "--quiet", f"{ref}@{{1}}")
         before = before or self._before.get(ref, self.base)
@@ -136,7 +138,7 @@ class Desk:
                 worktree.forget()
 
     def drop_branch(self) -> None:
-        if self._repository.tip(self.branch) is not None:
+        if self.head != self.base:
             self._repository.delete_ref(f"refs/heads/{self.branch}")
 
     def prepare_at(self, worktree: Worktree, commit: str) -> None:

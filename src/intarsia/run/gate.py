@@ -46,7 +46,8 @@ class Gate:
             return "There is no commit of yours on the current branch." + _hints(found)
         if found.dirty:
             return f"These changes are not committed: {_some(found.dirty)}. Commit them, or remove them."
-        if found.tree == self._repository.git.line("rev-parse", f"{base}^{{tree}}"):
+        before, after = self._repository.git.run("rev-parse", f"{base}^{{tree}}", f"{found.head}^{{tree}}").split()
+        if before == after:
             return "Your commits change nothing: the files are as they were."
         return ""
 

@@ -19,7 +19,7 @@ from intarsia.kernel.database import Transaction
 from intarsia.kernel.issues import Issue
 from intarsia.kernel.leases import Lease
 from intarsia.kernel.sessions import Session
-from intarsia.run import checks, prompts, secret
+from intarsia.run import checks, prompts, room, secret
 from intarsia.run.checks import Evidence
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
@@ -77,6 +77,7 @@ class Pipeline:
             except Aborted as stop:
                 self._park(str(stop), resume=stage)
             except (GitError, OSError) as error:
+                self._require_room(str(error))
                 self._give_up("failed", f"{error} (while {stage})")
             self._inherited = False
         return Ending(self._row, self._issue.title, self._commit)
@@ -240,6 +241,7 @@ class Pipeline:
 
     def _follow_up(self, problem: str, found: Inspection | None = None) -> None:
         """Tell the agent what failed and let it go on, unless it had all its tries."""
+        self._require_room()
         turn = self._row.turn
         left = self._context.config.run.followups - turn
         if left < 0:
@@ -255,7 +257,7 @@ class Pipeline:
             progress=_progress(found) if found else self._row.progress,
             resolution=None,
         )
-        return self._report("working", f"told: {_first_line(problem)}")
+        return self._context.reporter.told(self._row.id, _first_line(problem))
 
     def _end_without_commit(self, resolution: Resolution) -> None:
         if resolution.kind == "blocked":
@@ -280,6 +282,7 @@ class Pipeline:
 
     def _give_up(self, stage: str, reason: str, *, killed: bool = False) -> None:
         """End without success, with everything the agent made kept in the user's repository."""
+        self._require_room()
         self._clear_processes()
         self._desk.keep_work()
         note = f"{reason} Log: {self._folder.relative_to(self._context.repository.root)}"
@@ -329,6 +332,10 @@ class Pipeline:
             limits=self._limits(),
         )
 
+    def _require_room(self, problem: str = "") -> None:
+        """What fails on a full disk proves nothing: raises NotReady, which leaves the session to the next run."""
+        room.require(self._folder, self._context.repository.git_dir, problem=problem)
+
     def _clear_processes(self) -> None:
         if self._context.driver.leaves_processes and (count := end_marked(self._row.id)):
             self._claimed.record("processes_ended", count=count)
@@ -351,7 +358,7 @@ _SAID = {
 
 
 def _progress(found: Inspection) -> str:
-    return f"{found.head} {found.tree}"
+    return f"{found.head} {found.left}"
 
 
 def _explain(failure: Evidence) -> str:

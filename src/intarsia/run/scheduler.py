@@ -58,7 +58,7 @@ class Scheduler:
         self._recovered = 0.0
 
     def run(self) -> Summary:
-        """Work until nothing is ready and nothing runs; if it raises, all sessions are left so that they can be resumed."""
+        """Work until nothing is ready and nothing runs; if it raises, every session can be resumed."""
         started = time.monotonic()
         self._record("run_started", target=self._context.target, agent=self._context.agent_name)
         with self._signals(), ThreadPoolExecutor(self._context.config.run.agents, "session") as executor:

@@ -28,9 +28,9 @@ class Git:
 
     def __init__(self, directory: Path, git_dir: Path | None = None) -> None:
         self.directory = directory
-        self._place = ["-C", str(directory)]
+        self._argv = ["git", *_FLAGS, "-C", str(directory)]
         if git_dir is not None:
-            self._place += [f"--git-dir={git_dir}", f"--work-tree={directory}"]
+            self._argv += [f"--git-dir={git_dir}", f"--work-tree={directory}"]
 
     def run(
         self,
@@ -51,7 +51,7 @@ class Git:
     ) -> subprocess.CompletedProcess[str]:
         try:
             done = subprocess.run(
-                ["git", *_FLAGS, *self._place, *args],
+                [*self._argv, *args],
                 input=stdin,
                 stdin=subprocess.DEVNULL if stdin is None else None,
                 capture_output=True,
@@ -72,6 +72,26 @@ class Git:
             said = " ".join((done.stderr.strip() or done.stdout.strip()).split())
             raise GitError(f"git {args[0]} failed: {said}", git_exit=done.returncode)
         return done
+
+    def send(self, to: Git, revisions: str) -> None:
+        """Copy the commits that `revisions` (lines for rev-list) reach to another repository, every object verified."""
+        pack = [*self._argv, "pack-objects", "--revs", "--stdout", "--quiet"]
+        unpack = [*to._argv, "unpack-objects", "-q", "--strict"]
+        with subprocess.Popen(
+            pack, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=surroundings()
+        ) as packer:
+            unpacker = subprocess.Popen(
+                unpack, stdin=packer.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=surroundings()
+            )
+            assert packer.stdin is not None and packer.stdout is not None and packer.stderr is not None
+            packer.stdout.close()
+            packer.stdin.write(revisions.encode())
+            packer.stdin.close()
+            complaints = unpacker.communicate()[1] + packer.stderr.read()
+        if packer.returncode or unpacker.returncode:
+            raise GitError(
+                f"Commits can't be copied from {self.directory}: {complaints.decode(errors='replace').strip()}"
+            )
 
     def line(self, *args: str, ok: Collection[int] = (0,)) -> str:
         return self.run(*args, ok=ok).strip()

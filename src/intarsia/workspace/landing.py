@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from intarsia.errors import Conflict, GitError
@@ -95,11 +95,12 @@ class Landing:
     def combine(self, work: Work) -> Candidate:
         """Put the work on top of the branch as it is now; raises MergeConflict or NothingToLand."""
         tip = self.tip()
-        tree = self._tree(work.head) if tip == work.base else self._merge(tip, work.head, work.base)
-        if tree == self._tree(tip):
+        before, tree = self._git.run("rev-parse", f"{tip}^{{tree}}", f"{work.head}^{{tree}}").split()
+        if tip != work.base:
+            tree = self._merge(tip, work.head, work.base)
+        if tree == before:
             raise NothingToLand(f"These commits change nothing on {self.target}: the same is there already.")
-        commit = self._chain(work, tip, tree)
-        return Candidate(tip, commit, tree)
+        return Candidate(tip, self._chain(work, tip, tree), tree)
 
     def advance(self, candidate: Candidate) -> bool:
         """Move the branch; false if somebody else moved it first. Raises InTheWay, having changed nothing."""
@@ -163,43 +164,51 @@ class Landing:
         raise MergeConflict(sorted(set(files)), other)
 
     def _chain(self, work: Work, tip: str, tree: str) -> str:
-        """The commits that land: the session's own, one by one, or a single one where that can't be had."""
-        if self._strategy == "rebase":
-            replayed = self._replay(work, tip, tree)
-            if replayed is not None:
-                return replayed
+        """The commits that land, all with our trailers, as the strategy says; the last has the merged `tree`."""
         commits = self._commits(work, tip)
-        messages = [commit.message for commit in commits]
-        first = messages[0] if len(messages) == 1 else f"{work.title}\n\n" + "\n".join(messages)
-        author = commits[-1]
-        parents = [tip, work.head] if self._strategy == "merge" else [tip]
-        return self._commit(tree, parents, with_trailers(first, work.issue, work.session), author)
+        if self._strategy == "merge":
+            side = commits[0].parent
+            for commit in commits:
+                side = self._commit(commit.tree, [side], commit, work)
+            return self._commit(
+                tree, [tip, side], self._summary(commits, work, f"Merge {work.issue}: {work.title}"), work
+            )
+        replayed = self._replay(commits, tip, tree, work) if self._strategy == "rebase" else None
+        return replayed or self._commit(tree, [tip], self._summary(commits, work, work.title), work)
 
-    def _replay(self, work: Work, tip: str, tree: str) -> str | None:
+    def _replay(self, commits: Sequence[_Commit], tip: str, tree: str, work: Work) -> str | None:
         """Each commit in turn on top of the branch; None if a step conflicts or the end is not the merged tree."""
         onto = tip
-        at: str | None = self._tree(tip)
-        for commit in self._commits(work, tip):
-            at = commit.tree if commit.parent_tree == at else self._pick(commit, onto)
+        at: str | None = tree
+        for commit in commits:
+            if len(commits) > 1:
+                at = commit.tree if commits[0].parent == tip else self._pick(commit, onto)
             if at is None:
                 return None
-            message = with_trailers(commit.message, work.issue, work.session)
-            onto = self._commit(at, [onto], message, commit)
+            onto = self._commit(at, [onto], commit, work)
         return onto if at == tree else None
 
     def _pick(self, commit: _Commit, onto: str) -> str | None:
-        """Merge one commit's change into `onto`. Both sides get the commit's parent as their only common one."""
+        """The tree of one commit's change on top of `onto`; None on conflict.
+
+        git 2.38 takes no merge base by name, so a commit is made whose only parent is the wanted base.
+        """
         side = self._git.run("commit-tree", f"{onto}^{{tree}}", "-p", commit.parent, "-m", "side").strip()
         done = self._git.call("merge-tree", "--write-tree", "--no-messages", side, commit.id, ok=(0, 1))
         return done.stdout.strip() if done.returncode == 0 else None
 
-    def _commit(self, tree: str, parents: Sequence[str], message: str, author: _Commit) -> str:
-        env = {
-            "GIT_AUTHOR_NAME": author.name,
-            "GIT_AUTHOR_EMAIL": author.email,
-            "GIT_AUTHOR_DATE": author.date,
-        }
+    @staticmethod
+    def _summary(commits: Sequence[_Commit], work: Work, title: str) -> _Commit:
+        """One commit that stands for all of them, by the last one's author."""
+        subjects = "\n".join(f"- {commit.message.splitlines()[0]}" for commit in commits if commit.message.strip())
+        only = commits[0].message if len(commits) == 1 and title == work.title else f"{title}\n\n{subjects}\n"
+        return replace(commits[-1], message=only)
+
+    def _commit(self, tree: str, parents: Sequence[str], like: _Commit, work: Work) -> str:
+        """Make a commit with the author, date and message of `like`, and our trailers."""
+        env = {"GIT_AUTHOR_NAME": like.name, "GIT_AUTHOR_EMAIL": like.email, "GIT_AUTHOR_DATE": like.date}
         flags = [part for parent in parents for part in ("-p", parent)]
+        message = with_trailers(like.message, work.issue, work.session)
         return self._git.run("commit-tree", tree, *flags, "-F", "-", stdin=message, env=env).strip()
 
     def _commits(self, work: Work, tip: str) -> list[_Commit]:
@@ -209,18 +218,11 @@ class Landing:
             "log", "--reverse", "--first-parent", "-z", "--date=raw", "--encoding=UTF-8",
             f"--format={'%x01'.join(fields)}", work.head, f"^{work.base}", f"^{tip}",
         )  # fmt: skip
-        found: list[_Commit] = []
-        trees: dict[str, str] = {}
+        found = []
         for entry in log.rstrip("\0").split("\0"):
             oid, tree, parents, name, email, date, message = entry.split("\x01", 6)
-            parent = parents.split(" ")[0]
-            before = trees.get(parent) or self._tree(parent)
-            found.append(_Commit(oid, tree, parent, before, name, email, date, message))
-            trees[oid] = tree
+            found.append(_Commit(oid, tree, parents.split(" ")[0], name, email, date, message))
         return found
-
-    def _tree(self, commit: str) -> str:
-        return self._git.line("rev-parse", f"{commit}^{{tree}}")
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,6 @@ class _Commit:
     id: str
     tree: str
     parent: str
-    parent_tree: str
     name: str
     email: str
     date: str

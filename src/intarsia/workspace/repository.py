@@ -47,6 +47,13 @@ class Repository:
     def git(self) -> Git:
         return Git(self.root)
 
+    @cached_property
+    def local_config(self) -> list[tuple[str, str]]:
+        """The repository's own settings, as they were when first asked for."""
+        listing = self.git.run("config", "--local", "--includes", "--list", "-z", ok=(0, 1))
+        pairs = (entry.partition("\n") for entry in listing.split("\0") if entry)
+        return [(key, value) for key, _, value in pairs]
+
     @property
     def state(self) -> Path:
         return self.root / STATE

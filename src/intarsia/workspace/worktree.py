@@ -37,14 +37,14 @@ class Inspection:
     """What a turn left in a workspace.
 
     `commits` are the session's own, oldest first; `elsewhere` are branches with commits that HEAD lacks; `tampered`
-    names what was changed in the workspace's repository settings; `lost` says that the tree itself was gone; `tree` is
-    what a commit of everything, dirty files too, would hold.
+    names what was changed in the workspace's repository settings; `lost` says that the tree itself was gone; `left`
+    changes when anything in the tree does.
     """
 
     head: str
     commits: Sequence[str]
     dirty: Sequence[str]
-    tree: str
+    left: str
     elsewhere: Sequence[str] = ()
     tampered: Sequence[str] = ()
     lost: bool = False
@@ -69,7 +69,7 @@ class Worktree:
 
     @property
     def owner(self) -> str | None:
-        return self._owner.read_text(encoding="utf-8") if self._owner.is_file() else None
+        return (self._owner.read_text(encoding="utf-8") if self._owner.is_file() else "") or None
 
     def prepare(
         self, session: str | None, branch: str, at: str, identity: tuple[str, str], keep: Iterable[str] = ()
@@ -86,6 +86,7 @@ class Worktree:
         for directory in (self.cache, self.tmp):
             directory.mkdir(exist_ok=True)
         self._new_repository(branch, at, identity)
+        self._unhide()
         self.restore(at, keep)
         self._copy_included()
 
@@ -105,6 +106,7 @@ class Worktree:
             (self.git_dir / "index").unlink(missing_ok=True)
             self.git.run("reset", "--quiet", "--hard", at)
         self.git.run("clean", "-ffdxq", *(part for pattern in keep for part in ("-e", pattern)))
+        self._trust_index()
 
     def lay(self, snapshot: str) -> None:
         """Put the files of a snapshot into the tree, uncommitted as they were."""
@@ -113,7 +115,7 @@ class Worktree:
 
     def show_target(self, target: str, tip: str) -> None:
         """Let the session see the branch it lands on, as origin/TARGET."""
-        self.git.run("update-ref", f"refs/remotes/origin/{target}", tip)
+        _write(self.git_dir / "refs/remotes/origin" / target, f"{tip}\n".encode(), 0o644)
 
     def inspect(self, base: str, foreign: Iterable[str]) -> Inspection:
         """Judge what a turn left; `foreign` are commits whose history is not this session's work."""
@@ -124,29 +126,31 @@ class Worktree:
         self._unhide()
         head, dirty = self._status()
         commits = self._own_commits(["HEAD"], [base, *foreign]) if head != base else []
-        branches = self.git.run("for-each-ref", "--format=%(refname:short)", "refs/heads", "--no-merged=HEAD")
-        tree = self._snapshot_tree() if dirty else self.git.line("rev-parse", "HEAD^{tree}")
-        return Inspection(head, commits, dirty, tree, branches.split(), tampered, lost)
+        left = self._snapshot_tree() if dirty else head
+        return Inspection(head, commits, dirty, left, self._branches_beside(), tampered, lost)
 
     def made_here(self, commit: str, base: str) -> bool:
-        """Whether the commit is on some branch of this workspace and after its base."""
+        """Whether the commit was made in this workspace."""
+        objects = self.git_dir / "objects"
+        if not (objects / commit[:2] / commit[2:]).exists() and not any((objects / "pack").iterdir()):
+            return False
         return commit in self._own_commits(["--all"], [base])
 
     def save(self, branch: str) -> None:
         """Copy HEAD with its history to the user's repository, as `branch`."""
-        self._fetch(f"+HEAD:refs/heads/{branch}")
+        self._export({f"refs/heads/{branch}": self.git.line("rev-parse", "HEAD")})
 
     def archive(self, session: str, label: str, base: str) -> bool:
         """Keep all commits and uncommitted files under refs/intarsia/archive; false if there is nothing but `base`."""
         self._seal()
         work = self._snapshot()
-        kept = self.git.run("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/stash").split()
-        if {work, *kept} <= {base}:
+        listing = self.git.run("for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", "refs/stash")
+        refs = dict(line.split(" ", 1) for line in listing.splitlines())
+        if {work, *refs.values()} <= {base}:
             return False
-        self.git.run("update-ref", "refs/work", work)
         place = f"{ARCHIVE}/{session}/{label}"
-        stash = [f"+refs/stash:{place}/stash"] if self.git.try_line("rev-parse", "--verify", "-q", "refs/stash") else []
-        self._fetch(f"+refs/work:{place}/work", f"+refs/heads/*:{place}/heads/*", *stash)
+        kept = {f"{place}/{ref.removeprefix('refs/')}": commit for ref, commit in refs.items()}
+        self._export({f"{place}/work": work, **kept})
         return True
 
     def rescue(self, identity: tuple[str, str]) -> str | None:
@@ -169,20 +173,23 @@ class Worktree:
 
     def _new_repository(self, branch: str, at: str, identity: tuple[str, str]) -> None:
         """Everything is made anew but the index, which spares git reading every file of the tree again."""
-        index = self.git_dir / "index"
-        kept = index.read_bytes() if index.is_file() else None
+        index, kept = self.git_dir / "index", self.slot / "index"
+        if index.is_file():
+            index.replace(kept)
         shutil.rmtree(self.git_dir, ignore_errors=True)
         for directory in ("objects/info", "objects/pack", "refs/heads", "hooks", "info"):
             (self.git_dir / directory).mkdir(parents=True)
-        if kept is not None:
-            index.write_bytes(kept)
+        if kept.is_file():
+            kept.replace(index)
         self._given = self._settings(identity)
         for name, (content, mode) in self._given.items():
             _write(self.git_dir / name, content, mode)
         tip = self.git_dir / "refs/heads" / branch
         tip.parent.mkdir(parents=True, exist_ok=True)
         tip.write_text(at + "\n", encoding="utf-8")
-        (self.git_dir / "HEAD").write_text(f"ref: refs/heads/{branch}\n", encoding="utf-8")
+        unfinished = self.git_dir / "HEAD.new"
+        unfinished.write_text(f"ref: refs/heads/{branch}\n", encoding="utf-8")
+        unfinished.replace(self.git_dir / "HEAD")  # there, whole, only once all the rest is
 
     def _settings(self, identity: tuple[str, str]) -> dict[str, tuple[bytes, int]]:
         """The files of the repository that no agent has any business to change, with their modes."""
@@ -201,8 +208,7 @@ class Worktree:
         return given
 
     def _config(self, identity: tuple[str, str]) -> str:
-        listing = self._repository.git.run("config", "--local", "--includes", "--list", "-z", ok=(0, 1))
-        pairs = [entry.partition("\n")[::2] for entry in listing.split("\0") if entry]
+        pairs = self._repository.local_config
         borrowed = [(key, value) for key, value in pairs if _is_borrowed(key)]
         formats = [(key, value) for key, value in pairs if key == "extensions.objectformat"]
         lfs = self._repository.git_dir / "lfs"
@@ -255,10 +261,35 @@ class Worktree:
 
     def _unhide(self) -> None:
         """Files marked assume-unchanged or skip-worktree would differ from the commit without showing it."""
+        if self._index_stamp() == self._trusted_stamp():
+            return
         listing = self.git.run("ls-files", "-v", "-z").split("\0")
         hidden = [entry[2:] for entry in listing if entry and (entry[0].islower() or entry[0] == "S")]
         for flag in ("--no-assume-unchanged", "--no-skip-worktree") if hidden else ():
             self.git.run("update-index", flag, "-z", "--stdin", stdin="\0".join(hidden))
+        self._trust_index()
+
+    def _index_stamp(self) -> str:
+        try:
+            found = (self.git_dir / "index").stat()
+        except FileNotFoundError:
+            return ""
+        return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
+
+    def _trusted_stamp(self) -> str:
+        stamp = self.slot / "index-stamp"
+        return stamp.read_text(encoding="ascii") if stamp.is_file() else ""
+
+    def _trust_index(self) -> None:
+        """Remember the index as one that hides nothing."""
+        (self.slot / "index-stamp").write_text(self._index_stamp(), encoding="ascii")
+
+    def _branches_beside(self) -> list[str]:
+        """Branches with commits that HEAD lacks."""
+        heads = [path for path in (self.git_dir / "refs/heads").rglob("*") if path.is_file()]
+        if len(heads) == 1 and not (self.git_dir / "packed-refs").exists():
+            return []
+        return self.git.run("for-each-ref", "--format=%(refname:short)", "refs/heads", "--no-merged=HEAD").split()
 
     def _status(self) -> tuple[str, list[str]]:
         entries = iter(self.git.run("status", "--porcelain=v2", "--branch", "-z").split("\0"))
@@ -296,11 +327,12 @@ class Worktree:
         self.git.run("add", "--all", env=index)
         return self.git.run("write-tree", env=index).strip()
 
-    def _fetch(self, *refspecs: str) -> None:
-        self._repository.git.run(
-            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance",
-            "--no-recurse-submodules", "--no-show-forced-updates", str(self.git_dir), *refspecs,
-        )  # fmt: skip
+    def _export(self, refs: dict[str, str]) -> None:
+        """Copy commits to the user's repository and point refs of it there; every object is verified on the way."""
+        wanted = "".join(f"{commit}\n" for commit in refs.values())
+        known = "".join(f"^{commit}\n" for commit in set(self._repository.refs().values()))
+        self.git.send(self._repository.git, wanted + known)
+        self._repository.git.run("update-ref", "--stdin", stdin="".join(f"update {r} {c}\n" for r, c in refs.items()))
 
     def _copy_included(self) -> None:
         """Copy the ignored files that .worktreeinclude names (such as .env) from the user's tree."""
