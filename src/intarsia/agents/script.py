@@ -63,10 +63,10 @@ class Performance:
     def events(self) -> Iterator[AgentEvent]:
         with self._turn.output_file.open("w", encoding="utf-8") as log:
             for step in self._steps:
-                text = ", ".join(f"{name}: {value}" for name, value in step.items() if name in _VERBS)
+                text = _description(step)
                 log.write(text + "\n")
                 log.flush()
-                yield Said(text)
+                yield Waiting() if "wait" in step else Said(text)
                 try:
                     yield from self._perform(step)
                 except _Failed as failure:
@@ -137,6 +137,13 @@ class Performance:
                 yield Waiting()
         if code:
             raise _Failed(f"{argv[2]!r} ended with exit code {code}")
+
+
+def _description(step: Step) -> str:
+    """What a person reads in the log and beside the session: what was said as it was said, the rest by its verb."""
+    if "say" in step:
+        return str(step["say"])
+    return ", ".join(f"{name}: {value}" for name, value in step.items() if name in _VERBS)
 
 
 class _Failed(Exception):

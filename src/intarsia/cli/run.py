@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -62,7 +63,7 @@ def run(
 def _reporter(output: Output) -> Reporter:
     if output.json:
         return JsonReporter()
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         from intarsia.run.live import LiveReporter
 
         return LiveReporter()

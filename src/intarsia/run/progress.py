@@ -9,6 +9,10 @@ import time
 from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
+# Details that only a line which is overwritten needs.
+ROUTINE = ("", "preparing the workspace", "waiting for its turn", "checking the combination")
+WAITING_SHOWN = 12
+
 
 @dataclass
 class Line:
@@ -54,6 +58,10 @@ class Reporter(Protocol):
     def started(self, session: str, issue: str, title: str, agent: str) -> None: ...
     def stage(self, session: str, stage: str, detail: str = "") -> None: ...
     def activity(self, session: str, text: str) -> None: ...
+    def told(self, session: str, problem: str) -> None:
+        """Its work was not accepted, and the agent goes on with this as its next prompt."""
+        ...
+
     def ended(self, session: str, outcome: str, detail: str = "") -> None: ...
     def notice(self, text: str) -> None: ...
     def finished(self, summary: Summary) -> None: ...
@@ -76,12 +84,17 @@ class Board:
     def stage(self, session: str, stage: str, detail: str = "") -> None:
         with self.lock:
             if line := self.lines.get(session):
-                line.stage, line.activity = stage, detail
+                line.stage, line.activity = stage, printable(detail)
 
     def activity(self, session: str, text: str) -> None:
         with self.lock:
             if line := self.lines.get(session):
                 line.activity = printable(text)
+
+    def told(self, session: str, problem: str) -> None:
+        with self.lock:
+            if line := self.lines.get(session):
+                line.stage, line.activity = "working", printable(problem)
 
     def close(self) -> None:
         """Nothing to undo unless a reporter took the terminal over."""
@@ -91,9 +104,9 @@ class Board:
             return self.lines.pop(session, None)
 
 
-def printable(text: str) -> str:
+def printable(text: str, longest: int = 200) -> str:
     """One line that can't move the cursor or change colours."""
-    return "".join(c if c.isprintable() else " " for c in text).strip()[:200]
+    return "".join(c if c.isprintable() else " " for c in text[: longest * 2]).strip()[:longest]
 
 
 class PlainReporter(Board):
@@ -105,12 +118,20 @@ class PlainReporter(Board):
 
     def started(self, session: str, issue: str, title: str, agent: str) -> None:
         super().started(session, issue, title, agent)
-        self._print(issue, f"{agent} started: {title}")
+        self._print(issue, f"started with {agent}: {printable(title)}")
 
     def stage(self, session: str, stage: str, detail: str = "") -> None:
-        super().stage(session, stage, detail)
+        with self.lock:
+            line = self.lines.get(session)
+            news = line is not None and (detail not in ROUTINE or line.stage != stage == "landing")
+            super().stage(session, stage, detail)
+        if line and news:
+            self._print(line.issue, stage if detail in ROUTINE else f"{stage}: {printable(detail)}")
+
+    def told(self, session: str, problem: str) -> None:
+        super().told(session, problem)
         if line := self.lines.get(session):
-            self._print(line.issue, f"{stage}{': ' if detail else ''}{printable(detail)}")
+            self._print(line.issue, f"told: {printable(problem)}")
 
     def ended(self, session: str, outcome: str, detail: str = "") -> None:
         if line := self.remove(session):
@@ -126,7 +147,7 @@ class PlainReporter(Board):
 
     def _print(self, who: str, text: str) -> None:
         with self.lock:
-            print(f"{time.strftime('%H:%M:%S')} {who:<10} {text}", file=self._out, flush=True)
+            print(f"{time.strftime('%H:%M:%S')}  {who:<8}  {text}", file=self._out, flush=True)
 
 
 class JsonReporter(Board):
@@ -139,6 +160,10 @@ class JsonReporter(Board):
     def stage(self, session: str, stage: str, detail: str = "") -> None:
         super().stage(session, stage, detail)
         self._print("stage", session=session, stage=stage, detail=detail)
+
+    def told(self, session: str, problem: str) -> None:
+        super().told(session, problem)
+        self._print("told", session=session, problem=problem)
 
     def ended(self, session: str, outcome: str, detail: str = "") -> None:
         line = self.remove(session)
@@ -155,23 +180,46 @@ class JsonReporter(Board):
             print(json.dumps({"event": kind, **data}), flush=True)
 
 
+@dataclass(frozen=True)
+class Entry:
+    """One issue in the summary: what became of it, and below that what a person needs to know."""
+
+    word: str
+    issue: str
+    text: str
+    below: tuple[str, ...] = ()
+
+
+def headline(summary: Summary) -> str:
+    return f"Run {summary.run} on {summary.target}: {_counted(summary)} in {summary.seconds:.1f} s."
+
+
+def entries(summary: Summary) -> list[Entry]:
+    found = [Entry("landed", e["issue"], f"{e['commit'][:10]}  {e['title']}") for e in summary.landed]
+    found += [Entry("closed", e["issue"], e["title"], (f"{e['resolution']}: {e['detail']}",)) for e in summary.closed]
+    for e in summary.blocked:
+        see = f"see: intarsia session logs {e['session']}"
+        found.append(Entry(e["outcome"], e["issue"], e["title"], (e["reason"], see)))
+    found += [Entry("parked", e["issue"], e["title"], (e["reason"],)) for e in summary.parked]
+    return found
+
+
+def waiting(summary: Summary) -> str:
+    """The issues that are still open."""
+    shown, more = summary.waiting[:WAITING_SHOWN], len(summary.waiting) - WAITING_SHOWN
+    return f"{', '.join(shown)}{f' and {more} more' if more > 0 else ''} (see: intarsia issue list)" if shown else ""
+
+
 def summary_lines(summary: Summary) -> list[str]:
-    lines = ["", f"Run {summary.run} on {summary.target}: {_counted(summary)} in {summary.seconds:.1f} s."]
-    for entry in summary.landed:
-        lines.append(f"  landed   {entry['issue']:<10} {entry['commit'][:10]}  {entry['title']}")
-    for entry in summary.closed:
-        lines.append(f"  closed   {entry['issue']:<10} {entry['resolution']}: {entry['detail']}")
-    for entry in summary.blocked:
-        lines.append(f"  {entry['outcome']:<8} {entry['issue']:<10} {entry['reason']}")
-        lines.append(f"           see: intarsia session logs {entry['session']}")
-    for entry in summary.parked:
-        lines.append(f"  parked   {entry['issue']:<10} {entry['reason']}")
-    if summary.waiting:
-        lines.append(f"  waiting  {', '.join(summary.waiting)} (for what is not done: intarsia issue list)")
-    return lines
+    lines = ["", headline(summary)]
+    found = entries(summary)
+    width = max((len(entry.issue) for entry in found), default=0)
+    for entry in found:
+        lines.append(f"  {entry.word:<8}  {entry.issue:<{width}}  {entry.text}")
+        lines += [" " * (14 + width) + text for text in entry.below]
+    return lines + ([f"  {'open':<8}  {waiting(summary)}"] if summary.waiting else [])
 
 
 def _counted(summary: Summary) -> str:
-    words = {"closed": "closed without a commit", "blocked": "not done"}
-    said = [f"{count} {words.get(name, name)}" for name, count in summary.counts().items() if count]
+    said = [f"{count} {'not done' if name == 'blocked' else name}" for name, count in summary.counts().items() if count]
     return ", ".join(said) or "nothing to do"
