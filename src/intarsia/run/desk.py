@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from intarsia.agents import environment
-from intarsia.agents.supervision import spawn
+from intarsia.agents.supervision import end_marked, spawn
 from intarsia.errors import GitError
 from intarsia.kernel import sessions
 from intarsia.kernel.database import Transaction
@@ -19,13 +19,10 @@ from intarsia.workspace.worktree import ARCHIVE, Inspection, Worktree
 
 
 class Desk:
-    """`inherited` says that another supervisor may have left work of this session in its workspace."""
-
-    def __init__(self, context: Context, claimed: Claimed, inherited: bool, report: Callable[[str], None]) -> None:
+    def __init__(self, context: Context, claimed: Claimed, report: Callable[[str], None]) -> None:
         self._context = context
         self._repository = context.repository
         self._claimed = claimed
-        self._inherited = inherited
         self._report = report
         self._worktree: Worktree | None = None
         self._before: dict[str, str] = {}
@@ -44,27 +41,40 @@ class Desk:
         return self._claimed.row.branch or ""
 
     def worktree(self) -> Worktree:
-        """The session's worktree, as it was left; made and prepared first if it has none."""
-        if self._worktree is None:
-            if self._claimed.row.workspace is None:
-                self._take()
-            self._worktree = pool.worktree(self._repository, self._claimed.row.workspace or "")
-            if self._inherited and self._worktree.owner == self._claimed.id:
-                self._worktree.resume(self._context.identity)
-            else:
-                self._prepare(self._worktree)
-        return self._worktree
+        """The session's worktree, as it was left; made and prepared first if it has none. Raises Lost."""
+        self._claimed.assure()
+        return self._worktree or self.left() or self._make()
+
+    def left(self) -> Worktree | None:
+        """The worktree with what was done in it before the stage was broken off, if there is such a one."""
+        if self._claimed.row.workspace is None:
+            return None
+        worktree = pool.worktree(self._repository, self._claimed.row.workspace)
+        if worktree.owner != self._claimed.id:
+            return None
+        worktree.resume(self._context.identity)
+        self._worktree = worktree
+        return worktree
+
+    def _make(self) -> Worktree:
+        if self._claimed.row.workspace is None:
+            self._take()
+        worktree = pool.worktree(self._repository, self._claimed.row.workspace or "")
+        self._prepare(worktree)
+        self._worktree = worktree
+        return worktree
 
     def restart(self) -> None:
-        """Go back to where this turn began; what was done since is kept under refs/intarsia/archive."""
-        worktree = self.worktree()
-        self.keep_interrupted()
-        self._prepare(worktree)
+        """Begin again where this stage began; what was done since is kept under refs/intarsia/archive."""
+        self._worktree = None
+        if self.left() is not None:
+            self.keep_interrupted()
 
     def keep_interrupted(self) -> None:
         label = f"{self._claimed.row.turn}-interrupted-{int(time.time())}"
         self.worktree().archive(self._claimed.id, label, self.base)
-        self.worktree().forget()
+        self.forget()
+        self._worktree = None
 
     def clean(self) -> Worktree:
         """The tree as the session last committed it."""
@@ -109,9 +119,9 @@ class Desk:
         self._claimed.record("target_put_back", moved_to=tip, back_to=before)
         return True
 
-    def save(self) -> None:
-        """Bring the session's commits into the user's repository, on the session's branch."""
-        self.worktree().save(self.branch)
+    def save(self, commit: str) -> None:
+        """Bring the session's commits, up to this one, into the user's repository, on the session's branch."""
+        self.worktree().save(self.branch, commit)
 
     def save_uncommitted(self) -> None:
         """Keep what the turn left uncommitted, so that the next one finds it even after a crash."""
@@ -119,30 +129,36 @@ class Desk:
 
     def keep_work(self) -> None:
         """Archive everything of a session that failed, so that its workspace can be used again."""
-        if self._worktree is None:
-            return
+        self._claimed.assure()
         try:
-            kept = self._worktree.archive(self._claimed.id, "end", self.base)
-            if kept and self._worktree.git.line("rev-parse", "HEAD") != self.base:
-                self.save()
-            self._worktree.forget()
+            worktree = self._worktree or self.left()
+            if worktree is None:
+                return
+            kept = worktree.archive(self._claimed.id, "end", self.base)
+            head = worktree.git.line("rev-parse", "HEAD")
+            if kept and head != self.base:
+                self.save(head)
+            worktree.forget()
         except (GitError, OSError) as error:
             # The slot still names its owner, so the work is archived before the next session gets it.
-            self._claimed.record("work_not_archived", problem=str(error), slot=str(self._worktree.slot))
+            self._claimed.record("work_not_archived", problem=str(error), workspace=self._claimed.row.workspace)
 
     def forget(self) -> None:
         """Nothing in the workspace is wanted any more."""
+        self._claimed.assure()
         if resource := self._claimed.row.workspace:
             worktree = pool.worktree(self._repository, resource)
             if worktree.owner == self._claimed.id:
                 worktree.forget()
 
     def drop_branch(self) -> None:
+        self._claimed.assure()
         if self.head != self.base:
             self._repository.delete_ref(f"refs/heads/{self.branch}")
 
     def prepare_at(self, worktree: Worktree, commit: str) -> None:
         """A workspace for checks only: nothing made in it is anybody's work."""
+        self._vacate(worktree)
         keep = self._context.config.workspace.keep
         worktree.prepare(None, "landing", commit, self._context.identity, keep)
         self._set_up(worktree)
@@ -171,14 +187,21 @@ class Desk:
             return sessions.update(tx, row, workspace=slot, base=start, head=row.head or start)
 
         self._claimed.change(take)
-        self._inherited = False
 
     def _prepare(self, worktree: Worktree) -> None:
+        self._vacate(worktree)
         keep = self._context.config.workspace.keep
         worktree.prepare(self._claimed.id, self.branch, self.head, self._context.identity, keep)
-        worktree.show_target(self._context.target, self.base)
+        turn = self._claimed.row.turn
+        worktree.show_target(self._context.target, self.base if turn == 1 else self._context.landing.tip())
         self._lay_uncommitted(worktree)
         self._set_up(worktree)
+
+    @staticmethod
+    def _vacate(worktree: Worktree) -> None:
+        """What a session left running that was given up while its supervisor was away."""
+        if worktree.owner is not None:
+            end_marked(worktree.owner)
 
     def _lay_uncommitted(self, worktree: Worktree) -> None:
         """A follow-up turn starts with the files that the turn before left uncommitted."""
@@ -198,7 +221,7 @@ class Desk:
         log = self._context.folder(self._claimed.id) / "setup.log"
         env = {**self.env(worktree), "INTARSIA_ROLE": "setup"}
         process = spawn(["/bin/sh", "-c", settings.setup], cwd=worktree.path, env=env, output=log)
-        code = checks.wait(process, time.monotonic() + settings.setup_timeout, self._context.stopping.is_set)
+        code = checks.wait(process, time.monotonic() + settings.setup_timeout, self._claimed.stopped)
         if code != 0:
             how = f"with exit code {code}" if code is not None else f"at its limit of {settings.setup_timeout} s"
             raise GitError(f"The setup command ended {how}; see {log}.")

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from intarsia.agents import AgentEvent, Limits, Said, Turn, TurnEnd
+from intarsia.agents import AgentEvent, Limits, Running, Said, Turn, TurnEnd
 from intarsia.agents.supervision import end_marked, watch
 from intarsia.config import Check
-from intarsia.errors import Aborted, GitError, InputError
+from intarsia.errors import Aborted, GitError, InputError, StaleLease
 from intarsia.kernel import issues, sessions
 from intarsia.kernel.database import Transaction
 from intarsia.kernel.issues import Issue
@@ -27,6 +27,7 @@ from intarsia.run.desk import Desk
 from intarsia.run.gate import Gate
 from intarsia.run.resolution import Resolution, in_message, make
 from intarsia.workspace import pool
+from intarsia.workspace.git import was_killed
 from intarsia.workspace.landing import Candidate, InTheWay, MergeConflict, NothingToLand, Work
 from intarsia.workspace.worktree import Inspection, Worktree
 
@@ -60,7 +61,7 @@ class Pipeline:
         self._issue = issue
         self._inherited = inherited
         self._folder = context.folder(session.id)
-        self._desk = Desk(context, self._claimed, inherited, lambda text: self._report(self._row.stage, text))
+        self._desk = Desk(context, self._claimed, lambda text: self._report(self._row.stage, text))
         self._gate = Gate(context.repository, context.config, context.target)
         self._commit = ""
 
@@ -68,40 +69,58 @@ class Pipeline:
         """Go on until the session is over or parked; raises Lost when another supervisor took it."""
         stages = {"working": self._work, "checking": self._check, "landing": self._land}
         self._folder.mkdir(parents=True, exist_ok=True)
+        killed = 0
         while self._row.active:
             stage = self._row.stage
             try:
                 if self._inherited and stage != "working":
                     end_marked(self._row.id)
                 stages[stage]()
+                self._inherited = False
             except Aborted as stop:
                 self._park(str(stop), resume=stage)
+            except StaleLease:
+                self._begin_again()
             except (GitError, OSError) as error:
                 self._require_room(str(error))
-                self._give_up("failed", f"{error} (while {stage})")
-            self._inherited = False
+                killed += was_killed(error)
+                if was_killed(error) and killed < KILLED_TRIES:
+                    self._begin_again()
+                else:
+                    self._give_up("failed", f"{error} (while {stage})")
         return Ending(self._row, self._issue.title, self._commit)
+
+    def _begin_again(self) -> None:
+        """The stage was broken off, so it is entered as if another supervisor had begun it. Raises Lost."""
+        self._claimed.assure()
+        self._inherited = True
 
     # Working: the agent has its turn, then what it left is looked at.
 
     def _work(self) -> None:
         self._report("working", "preparing the workspace")
-        worktree = self._desk.worktree()
-        running = self._context.driver.adopt(self._turn(worktree)) if self._inherited else None
-        if running is not None:
-            self._claimed.record("agent_adopted", turn=self._row.turn)
-        else:
-            if self._inherited:
-                end_marked(self._row.id)
-                self._desk.restart()
-            turn = self._turn(worktree)
+        running = self._adopted() if self._inherited else None
+        if running is None:
+            turn = self._turn(self._desk.worktree())
             turn.prompt_file.write_text(turn.prompt, encoding="utf-8")
             self._desk.watch_repository()
             running = self._context.driver.start(turn)
         self._report("working")
-        end = watch(running, self._limits(), self._on_event, self._context.stopping.is_set)
+        end = watch(running, self._limits(), self._on_event, self._claimed.stopped)
         self._clear_processes()
         self._judge(end)
+
+    def _adopted(self) -> Running | None:
+        """The turn that was begun before, if it can be followed to its end; if not, nothing of it is left."""
+        worktree = self._desk.left()
+        running = self._context.driver.adopt(self._turn(worktree)) if worktree else None
+        if running is not None:
+            self._claimed.record("agent_adopted", turn=self._row.turn)
+            return running
+        end_marked(self._row.id)
+        self._desk.restart()
+        self._claimed.update(resolution=None)
+        return None
 
     def _judge(self, end: TurnEnd) -> None:
         if end.outcome == "stopped":
@@ -119,7 +138,7 @@ class Pipeline:
         if resolution is None and self._row.turn > 1 and _progress(found) == self._row.progress:
             return self._give_up("blocked", f"{self._row.reason} It changed nothing when told so.")
         if found.commits:
-            self._desk.save()
+            self._desk.save(found.head)
         verdict = self._gate.judge(found, resolution, self._desk.base)
         if verdict.problem:
             return self._follow_up(verdict.problem, found)
@@ -157,7 +176,8 @@ class Pipeline:
             directory=worktree.path,
             env=self._desk.env(worktree),
             logs=self._folder,
-            stopped=self._context.stopping.is_set,
+            stopped=self._claimed.stopped,
+            fence=self._claimed.fence(),
             started=lambda name: self._report(self._row.stage, name),
         )
 
@@ -175,7 +195,7 @@ class Pipeline:
             while not self._commit:
                 lease = self._claimed.wait_for(queue)
                 self._report("landing")
-                self._commit = self._context.landing.landed(work) or self._try_to_land(work, lease)
+                self._commit = self._try_to_land(work, lease)
             self._finish()
         except MergeConflict as conflict:
             self._hand_back(f"{conflict.message} Merge that branch, so that both changes hold.", conflict.other)
@@ -190,9 +210,13 @@ class Pipeline:
 
     def _try_to_land(self, work: Work, lease: Lease) -> str:
         """The commit that landed; nothing when the branch moved meanwhile."""
-        candidate = self._context.landing.combine(work)
+        landing = self._context.landing
+        tip = landing.tip()
+        if landed := landing.landed(work, tip):
+            return landed
+        candidate = landing.combine(work, tip)
         self._check_combination(candidate)
-        if self._claimed.still_holds(lease) and self._context.landing.advance(candidate):
+        if self._claimed.still_holds(lease) and landing.advance(candidate):
             return candidate.commit
         return ""
 
@@ -337,7 +361,10 @@ class Pipeline:
         room.require(self._folder, self._context.repository.git_dir, problem=problem)
 
     def _clear_processes(self) -> None:
-        if self._context.driver.leaves_processes and (count := end_marked(self._row.id)):
+        if not self._context.driver.leaves_processes:
+            return
+        self._claimed.assure()
+        if count := end_marked(self._row.id):
             self._claimed.record("processes_ended", count=count)
 
     def _on_event(self, event: AgentEvent) -> None:

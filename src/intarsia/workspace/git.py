@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
 
 from intarsia.errors import GitError, NotReady
@@ -102,6 +103,12 @@ class Git:
             return self.line(*args)
         except GitError:
             return None
+
+
+@cache
+def was_killed(error: Exception) -> bool:
+    """Whether git did not say no, but was ended by a signal."""
+    return isinstance(error, GitError) and error.data.get("git_exit", 0) < 0
 
 
 def surroundings() -> dict[str, str]:

@@ -78,9 +78,8 @@ class Landing:
             raise GitError(f"The branch {self.target} is gone.", hint="Create it again: git branch NAME COMMIT")
         return tip
 
-    def landed(self, work: Work) -> str | None:
-        """The newest commit of this session on the branch, if an earlier try got that far."""
-        tip = self.tip()
+    def landed(self, work: Work, tip: str) -> str | None:
+        """The newest commit of this session on the branch at `tip`, if an earlier try got that far."""
         if tip == work.base:
             return None
         log = self._git.run(
@@ -92,9 +91,8 @@ class Landing:
                 return commit
         return None
 
-    def combine(self, work: Work) -> Candidate:
-        """Put the work on top of the branch as it is now; raises MergeConflict or NothingToLand."""
-        tip = self.tip()
+    def combine(self, work: Work, tip: str) -> Candidate:
+        """Put the work on top of the branch, which is at `tip`; raises MergeConflict or NothingToLand."""
         before, tree = self._git.run("rev-parse", f"{tip}^{{tree}}", f"{work.head}^{{tree}}").split()
         if tip != work.base:
             tree = self._merge(tip, work.head, work.base)
@@ -104,10 +102,13 @@ class Landing:
 
     def advance(self, candidate: Candidate) -> bool:
         """Move the branch; false if somebody else moved it first. Raises InTheWay, having changed nothing."""
-        checkout = self._checkout()
-        if checkout is not None:
-            return self._fast_forward(checkout, candidate)
         ref = f"refs/heads/{self.target}"
+        tip, _, checkout = self._git.line("for-each-ref", "--format=%(objectname) %(worktreepath)", ref).partition(" ")
+        if tip != candidate.tip:
+            return False
+        if checkout:
+            return self._fast_forward(Path(checkout), candidate)
+        self._refuse_rebase()
         try:
             self._git.run("update-ref", "-m", "intarsia: land", ref, candidate.commit, candidate.tip)
         except GitError:
@@ -118,8 +119,6 @@ class Landing:
 
     def _fast_forward(self, checkout: Path, candidate: Candidate) -> bool:
         """Where the branch is checked out, git moves it with the files, or leaves both alone."""
-        if self.tip() != candidate.tip:
-            return False
         done = Git(checkout).call(
             "merge", "--ff-only", "--quiet", "--no-autostash", candidate.commit,
             ok=range(256), env={"GIT_REFLOG_ACTION": "intarsia"},
@@ -134,23 +133,17 @@ class Landing:
             hint="Commit or stash it there, then: intarsia run",
         )
 
-    def _checkout(self) -> Path | None:
-        """The user's worktree that has the branch checked out."""
-        for block in self._git.run("worktree", "list", "--porcelain").split("\n\n"):
-            lines = block.splitlines()
-            if f"branch refs/heads/{self.target}" in lines:
-                return Path(lines[0].removeprefix("worktree "))
-            if lines and "detached" in lines and self._is_rebasing(Path(lines[0].removeprefix("worktree "))):
-                raise InTheWay(
-                    f"Ready to land, but {self.target} is being rebased in {lines[0].removeprefix('worktree ')}.",
-                    hint="Finish the rebase, then: intarsia run",
-                )
-        return None
-
-    def _is_rebasing(self, checkout: Path) -> bool:
-        own = Git(checkout).try_line("rev-parse", "--absolute-git-dir")
-        names = [Path(own or "") / state / "head-name" for state in ("rebase-merge", "rebase-apply")]
-        return any(n.is_file() and n.read_text(encoding="utf-8").strip() == f"refs/heads/{self.target}" for n in names)
+    def _refuse_rebase(self) -> None:
+        """A branch that is being rebased is checked out nowhere, and must not move all the same."""
+        git_dir = self._repository.git_dir
+        for place in (git_dir, *(git_dir / "worktrees").glob("*")):
+            for state in ("rebase-merge", "rebase-apply"):
+                name = place / state / "head-name"
+                if name.is_file() and name.read_text(encoding="utf-8").strip() == f"refs/heads/{self.target}":
+                    raise InTheWay(
+                        f"Ready to land, but {self.target} is being rebased.",
+                        hint="Finish the rebase, then: intarsia run",
+                    )
 
     def _merge(self, ours: str, theirs: str, base: str) -> str:
         """The tree of a three-way merge; `base` names the side's start for the conflict's explanation."""

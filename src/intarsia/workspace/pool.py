@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from intarsia.errors import Held
-from intarsia.kernel import leases
+from intarsia.kernel import leases, sessions
 from intarsia.kernel.database import Transaction
 from intarsia.workspace.repository import Repository
 from intarsia.workspace.worktree import Worktree
@@ -12,6 +12,8 @@ from intarsia.workspace.worktree import Worktree
 def acquire(tx: Transaction, session: str, host: str, ttl: int) -> str:
     """Lease the free slot with the lowest number; returns the resource."""
     taken = {lease.resource for lease in leases.held(tx, f"workspace:{host}/")}
+    # A session whose lease ran out is to be taken over, with its agent that may still run in there.
+    taken |= {session.workspace or "" for session in sessions.find(tx, stages=sessions.ACTIVE)}
     number = 1
     while True:
         resource = f"workspace:{host}/{number}"

@@ -136,9 +136,9 @@ class Worktree:
             return False
         return commit in self._own_commits(["--all"], [base])
 
-    def save(self, branch: str) -> None:
-        """Copy HEAD with its history to the user's repository, as `branch`."""
-        self._export({f"refs/heads/{branch}": self.git.line("rev-parse", "HEAD")})
+    def save(self, branch: str, commit: str) -> None:
+        """Copy a commit with its history to the user's repository, as `branch`."""
+        self._export({f"refs/heads/{branch}": commit})
 
     def archive(self, session: str, label: str, base: str) -> bool:
         """Keep all commits and uncommitted files under refs/intarsia/archive; false if there is nothing but `base`."""
