@@ -55,19 +55,27 @@ def host_name() -> str:
     return name
 
 
-def supervisor_id(host: str, pid: int | None = None) -> str:
+def supervisor_id(host: str) -> str:
     """Host, process and its start time, so that a reused process id is not mistaken for us."""
-    process = psutil.Process(pid or os.getpid())
-    return f"{host}:{process.pid}:{process.create_time():.2f}"
+    return f"{host}:{os.getpid()}:{_started(os.getpid())}"
 
 
 def is_alive(supervisor: str, host: str) -> bool | None:
     """Whether that supervisor still runs; None when it is on another host, where we can't see."""
     its_host, pid, started = supervisor.rsplit(":", 2)
-    if its_host != host:
-        return None
+    return None if its_host != host else _started(int(pid)) == started
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, in a form that a change of the system's clock does not alter; None if it is not alive."""
+    if sys.platform == "linux":
+        try:
+            state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2].split()
+        except OSError:
+            return None
+        return None if state in "ZX" else fields[18]
     try:
-        process = psutil.Process(int(pid))
-        return abs(process.create_time() - float(started)) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.0f}"
     except psutil.Error:
-        return False
+        return None

@@ -18,10 +18,11 @@ OLDEST_GIT = (2, 38)
 
 @dataclass(frozen=True)
 class Repository:
-    """`root` is the main worktree, whichever worktree or subdirectory the search began in."""
+    """`root` is the main worktree, whichever worktree or subdirectory the search began in; `here` is where it began."""
 
     root: Path
     git_dir: Path
+    here: Path
 
     @classmethod
     def discover(cls, start: Path) -> Repository:
@@ -41,7 +42,7 @@ class Repository:
         mark = Path(own) / ROOT_MARK
         if mark.is_file():
             return cls.discover(Path(mark.read_text(encoding="utf-8")))
-        return cls(root=_main_worktree(git, own, common), git_dir=Path(common))
+        return cls(root=_main_worktree(git, own, common), git_dir=Path(common), here=git.directory)
 
     @cached_property
     def git(self) -> Git:
@@ -115,10 +116,10 @@ class Repository:
             if self.tip(configured) is None:
                 raise ConfigError(f"land.target {configured!r} is no branch of {self.root}.", hint="See: git branch")
             return configured
-        current = self.git.try_line("symbolic-ref", "--short", "--quiet", "HEAD")
+        current = Git(self.here).try_line("symbolic-ref", "--short", "--quiet", "HEAD")
         if current is None:
             raise NotReady(
-                f"{self.root} is on no branch (detached HEAD), so there is nowhere to land.",
+                f"{self.here} is on no branch (detached HEAD), so there is nowhere to land.",
                 hint="Check a branch out, or name one: intarsia run --target BRANCH",
             )
         return current
