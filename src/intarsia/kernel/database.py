@@ -319,8 +319,13 @@ class PostgreSQL:
         return float(rows[0]["now"])
 
     def has_table(self, name: str) -> bool:
-        rows, _ = self._run("SELECT to_regclass(%(name)s) IS NOT NULL AS there", {"name": name})
-        return bool(rows[0]["there"])
+        # Not to_regclass: that may answer from this connection's cache, which lags behind what others just committed.
+        rows, _ = self._run(
+            """SELECT 1 FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
+                WHERE relname = %(name)s AND n.nspname = ANY (current_schemas(false))""",
+            {"name": name},
+        )
+        return bool(rows)
 
     def close(self) -> None:
         self._connection.close()
