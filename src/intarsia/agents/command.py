@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 
 from intarsia.agents import AgentEvent, Running, Said, Turn, TurnEnd, Waiting
-from intarsia.agents.supervision import end_marked, marked, spawn
+from intarsia.agents.supervision import GRACE, end_marked, marked, spawn
 from intarsia.errors import ConfigError, NotReady
 
 TICK = 0.05
@@ -69,7 +69,7 @@ class Program:
         while True:
             over = self._wait()
             if self._size() > self._turn.limits.output:
-                self.stop()
+                self.stop(grace=0)  # a program that ignores SIGTERM would fill the disk meanwhile
                 yield self._flooded()
                 return
             yield from self._news()
@@ -77,8 +77,8 @@ class Program:
                 yield self._end()
                 return
 
-    def stop(self) -> None:
-        end_marked(self._turn.session)
+    def stop(self, grace: float = GRACE) -> None:
+        end_marked(self._turn.session, grace)
         if self._process is not None:
             self._process.wait()
 

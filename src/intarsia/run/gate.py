@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from intarsia.config import Config
 from intarsia.run.resolution import Resolution, code_among
+from intarsia.workspace.git import shown
 from intarsia.workspace.repository import Repository
 from intarsia.workspace.worktree import Inspection
 
@@ -49,6 +50,19 @@ class Gate:
         before, after = self._repository.git.run("rev-parse", f"{base}^{{tree}}", f"{found.head}^{{tree}}").split()
         if before == after:
             return "Your commits change nothing: the files are as they were."
+        return self._foundation_problem(found, base) if list(found.onto) != [base] else ""
+
+    def _foundation_problem(self, found: Inspection, base: str) -> str:
+        """What the commits stand on besides the commit the session began at: landed work is fine, another's is not."""
+        git = self._repository.git
+        if git.call("merge-base", "--is-ancestor", base, found.head, ok=(0, 1)).returncode:
+            return f"The current branch does not contain the commit it began at, {base[:10]}: put your commits on that."
+        for parent in found.onto:
+            listing = ("for-each-ref", "--format=%(refname:short)", f"--contains={parent}", "--no-contains")
+            others = git.run(*listing, found.commits[0], "refs/heads/intarsia").split()
+            landed = git.call("merge-base", "--is-ancestor", parent, f"refs/heads/{self._target}", ok=(0, 1))
+            if others and landed.returncode:
+                return f"The current branch holds work of others that has not landed: {_some(others)}. Take it out."
         return ""
 
     def _docs_problem(self, found: Inspection, base: str) -> str:
@@ -63,6 +77,8 @@ class Gate:
             return f"You said {word}, but you made {len(found.commits)} commits. Undo them, or do not say it."
         if found.dirty:
             return f"You said {word}, but these files are changed: {_some(found.dirty)}. Undo that, or do not say it."
+        if found.elsewhere:
+            return f"You said {word}, but there are commits on {_some(found.elsewhere)}. Undo them, or do not say it."
         return ""
 
     def _not_there(self, resolution: Resolution) -> str:
@@ -87,4 +103,4 @@ def _hints(found: Inspection) -> str:
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return ", ".join(shown(name) for name in names[:SHOWN]) + more

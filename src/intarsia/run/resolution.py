@@ -36,7 +36,7 @@ def make(kind: str, rationale: str) -> Resolution:
         if kind == known:
             if not rationale.strip():
                 raise InputError(f"A resolution {kind} needs its reason.")
-            return Resolution(known, rationale.strip())
+            return Resolution(known, "".join(c if c.isprintable() else " " for c in rationale).strip())
     raise InputError(f"A resolution is one of {', '.join(KINDS)}, not {kind!r}.")
 
 

@@ -20,6 +20,9 @@ SETTINGS = {
     "commit.gpgSign": "false",
     "advice.detachedHead": "false",
     "merge.autoStash": "false",
+    "core.useReplaceRefs": "false",
+    "log.showSignature": "false",
+    "color.ui": "false",
 }
 _FLAGS = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
 
@@ -71,7 +74,7 @@ class Git:
             raise GitError(f"git {args[0]} took more than {TIMEOUT} s.") from error
         if done.returncode not in ok:
             said = " ".join((done.stderr.strip() or done.stdout.strip()).split())
-            raise GitError(f"git {args[0]} failed: {said}", git_exit=done.returncode)
+            raise GitError(f"git {args[0]} failed: {shown(said)}", git_exit=done.returncode)
         return done
 
     def send(self, to: Git, revisions: str) -> None:
@@ -109,6 +112,17 @@ class Git:
 def was_killed(error: Exception) -> bool:
     """Whether git did not say no, but was ended by a signal."""
     return isinstance(error, GitError) and error.data.get("git_exit", 0) < 0
+
+
+def shown(name: str) -> str:
+    """A file's name, or what git says of one, on one line: what can't be printed is escaped."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in name)
+
+
+def _escaped(character: str) -> str:
+    number = ord(character)
+    # What surrogateescape made of a byte that is not UTF-8.
+    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else character.encode("unicode_escape").decode()
 
 
 def surroundings() -> dict[str, str]:

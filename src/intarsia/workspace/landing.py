@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from intarsia.errors import Conflict, GitError
-from intarsia.workspace.git import Git
+from intarsia.workspace.git import Git, shown
 from intarsia.workspace.repository import Repository
 
 ISSUE_TRAILER = "Issue"
@@ -26,7 +26,7 @@ class MergeConflict(Conflict):
     code = "merge_conflict"
 
     def __init__(self, files: Sequence[str], other: str) -> None:
-        super().__init__(f"In conflict with what landed meanwhile: {', '.join(files)}.")
+        super().__init__(f"In conflict with what landed meanwhile: {', '.join(map(shown, files))}.")
         self.files = files
         self.other = other
 
@@ -38,7 +38,7 @@ class NothingToLand(Conflict):
 
 
 class InTheWay(Conflict):
-    """The user's checkout has local changes where the landing would write; `message` says where."""
+    """The user's branch or checkout is in a state that landing must not change; `message` says what is to be done."""
 
     code = "in_the_way"
 
@@ -75,7 +75,9 @@ class Landing:
     def tip(self) -> str:
         tip = self._repository.tip(self.target)
         if tip is None:
-            raise GitError(f"The branch {self.target} is gone.", hint="Create it again: git branch NAME COMMIT")
+            raise InTheWay(
+                f"The branch {self.target} is gone.", hint="Make it again (git branch NAME COMMIT), then: intarsia run"
+            )
         return tip
 
     def landed(self, work: Work, tip: str) -> str | None:
@@ -103,16 +105,36 @@ class Landing:
     def advance(self, candidate: Candidate) -> bool:
         """Move the branch; false if somebody else moved it first. Raises InTheWay, having changed nothing."""
         ref = f"refs/heads/{self.target}"
-        tip, _, checkout = self._git.line("for-each-ref", "--format=%(objectname) %(worktreepath)", ref).partition(" ")
+        tip, checkout = self._where()
         if tip != candidate.tip:
             return False
-        if checkout:
-            return self._fast_forward(Path(checkout), candidate)
+        if checkout is not None:
+            return self._fast_forward(checkout, candidate)
         self._refuse_rebase()
         try:
             self._git.run("update-ref", "-m", "intarsia: land", ref, candidate.commit, candidate.tip)
         except GitError:
             if self.tip() == candidate.tip:
+                raise
+            return False
+        return True
+
+    def _where(self) -> tuple[str, Path | None]:
+        """The branch's commit, and the worktree of the user's that has it checked out."""
+        asked = ("for-each-ref", "--format=%(objectname) %(worktreepath)", f"refs/heads/{self.target}")
+        tip, _, checkout = self._git.line(*asked).partition(" ")
+        return tip, Path(checkout) if checkout and Path(checkout).is_dir() else None
+
+    def put_back(self, wrong: str, right: str) -> bool:
+        """Take the branch from commit `wrong` back to `right`; false if it is somewhere else by now."""
+        _, checkout = self._where()
+        if checkout is not None:
+            # Files that an agent brought here with its commit go too; where they are otherwise, all stays as it is.
+            Git(checkout).call("read-tree", "-m", "-u", wrong, right, ok=range(256))
+        try:
+            self._git.run("update-ref", "-m", "intarsia: put back", f"refs/heads/{self.target}", right, wrong)
+        except GitError:
+            if self.tip() == wrong:
                 raise
             return False
         return True
@@ -153,7 +175,7 @@ class Landing:
         tree, *files = done.stdout.rstrip("\0").split("\0")
         if done.returncode == 0:
             return tree
-        other = self._git.run("diff", base, ours, "--", *files)
+        other = self._git.run("--literal-pathspecs", "diff", "--no-ext-diff", base, ours, "--", *files)
         raise MergeConflict(sorted(set(files)), other)
 
     def _chain(self, work: Work, tip: str, tree: str) -> str:

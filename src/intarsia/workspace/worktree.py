@@ -13,6 +13,8 @@ The repository lies beside the tree, not in it, so an agent that deletes its tre
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,10 +22,14 @@ from functools import cached_property
 from pathlib import Path
 
 from intarsia.errors import GitError
-from intarsia.workspace.git import Git
+from intarsia.workspace.git import Git, shown
 from intarsia.workspace.repository import ROOT_MARK, Repository
 
 INCLUDE = ".worktreeinclude"
+DIRECTORIES = ("objects/info", "objects/pack", "refs/heads", "hooks", "info")
+# Files that change what git finds in a repository; only those that the user's has belong into a borrowed one.
+SETTINGS_FILES = ("info/exclude", "info/attributes", "shallow")
+STRAY = (*SETTINGS_FILES, "commondir", "config.worktree", "info/grafts", "objects/info/http-alternates")
 ARCHIVE = "refs/intarsia/archive"
 # Settings of the user's repository that would be wrong or unsafe in a borrowed one.
 NOT_BORROWED = ("core.bare", "core.worktree", "core.repositoryformatversion", "core.fsmonitor", "core.logallrefupdates")
@@ -36,15 +42,16 @@ SECTIONS_NOT_BORROWED = (
 class Inspection:
     """What a turn left in a workspace.
 
-    `commits` are the session's own, oldest first; `elsewhere` are branches with commits that HEAD lacks; `tampered`
-    names what was changed in the workspace's repository settings; `lost` says that the tree itself was gone; `left`
-    changes when anything in the tree does.
+    `commits` are the session's own, oldest first, and `onto` are their parents that are not; `elsewhere` are branches
+    with commits that HEAD lacks; `tampered` names what was changed in the workspace's repository settings; `lost` says
+    that the tree itself was gone; `left` changes when anything in the tree does.
     """
 
     head: str
     commits: Sequence[str]
     dirty: Sequence[str]
     left: str
+    onto: Sequence[str] = ()
     elsewhere: Sequence[str] = ()
     tampered: Sequence[str] = ()
     lost: bool = False
@@ -69,7 +76,8 @@ class Worktree:
 
     @property
     def owner(self) -> str | None:
-        return (self._owner.read_text(encoding="utf-8") if self._owner.is_file() else "") or None
+        named = self._owner.read_text(encoding="utf-8", errors="replace") if self._owner.is_file() else ""
+        return named if not named or re.fullmatch(r"s-[0-9a-f]+", named) else "unknown"
 
     def prepare(
         self, session: str | None, branch: str, at: str, identity: tuple[str, str], keep: Iterable[str] = ()
@@ -79,7 +87,7 @@ class Worktree:
         Without a session nothing that is made in here is worth keeping.
         """
         self.rescue(identity)
-        self.path.mkdir(parents=True, exist_ok=True)
+        self._make_own()
         if session is not None:
             self._owner.write_text(session, encoding="utf-8")
         shutil.rmtree(self.tmp, ignore_errors=True)
@@ -119,22 +127,23 @@ class Worktree:
 
     def inspect(self, base: str, foreign: Iterable[str]) -> Inspection:
         """Judge what a turn left; `foreign` are commits whose history is not this session's work."""
-        lost = not self.path.is_dir()
-        tampered = self._seal()
+        lost = self.path.is_symlink() or not self.path.is_dir()
+        tampered = [*self._seal(), *self._ground(base)]
         if lost:
             self.restore("HEAD")
         self._unhide()
         head, dirty = self._status()
-        commits = self._own_commits(["HEAD"], [base, *foreign]) if head != base else []
+        commits, onto = self._own_commits([base, *foreign]) if head != base else ([], [])
         left = self._snapshot_tree() if dirty else head
-        return Inspection(head, commits, dirty, left, self._branches_beside(), tampered, lost)
+        return Inspection(head, commits, dirty, left, onto, self._branches_beside(), tampered, lost)
 
-    def made_here(self, commit: str, base: str) -> bool:
-        """Whether the commit was made in this workspace."""
+    def made_here(self, commit: str) -> bool:
+        """Whether the commit is in this workspace's own store; what others made is only borrowed."""
         objects = self.git_dir / "objects"
-        if not (objects / commit[:2] / commit[2:]).exists() and not any((objects / "pack").iterdir()):
-            return False
-        return commit in self._own_commits(["--all"], [base])
+        packs = [str(index) for index in (objects / "pack").glob("*.idx")]
+        return (objects / commit[:2] / commit[2:]).is_file() or (
+            bool(packs) and f"\n{commit} " in "\n" + self.git.run("verify-pack", "--verbose", *packs)
+        )
 
     def save(self, branch: str, commit: str) -> None:
         """Copy a commit with its history to the user's repository, as `branch`."""
@@ -143,6 +152,7 @@ class Worktree:
     def archive(self, session: str, label: str, base: str) -> bool:
         """Keep all commits and uncommitted files under refs/intarsia/archive; false if there is nothing but `base`."""
         self._seal()
+        self._unhide()
         work = self._snapshot()
         listing = self.git.run("for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", "refs/stash")
         refs = dict(line.split(" ", 1) for line in listing.splitlines())
@@ -158,11 +168,24 @@ class Worktree:
         owner = self.owner
         if owner is None:
             return None
-        if (self.git_dir / "HEAD").is_file():
-            self.resume(identity)
-            self.archive(owner, "rescued", base="")
+        try:
+            if (self.git_dir / "HEAD").is_file():
+                self.resume(identity)
+                self.archive(owner, "rescued", base="")
+        except (GitError, OSError):
+            self.set_aside(owner)
         self.forget()
         return owner
+
+    def set_aside(self, session: str) -> Path:
+        """Move all that is in this slot, as it is, to the session's folder, for a person to look at."""
+        folder = self._repository.state / "sessions" / session
+        folder.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while (place := folder / f"workspace-{number}").exists():
+            number += 1
+        self.slot.rename(place)
+        return place
 
     def forget(self) -> None:
         """Say that all work in here is saved or not wanted."""
@@ -177,7 +200,7 @@ class Worktree:
         if index.is_file():
             index.replace(kept)
         shutil.rmtree(self.git_dir, ignore_errors=True)
-        for directory in ("objects/info", "objects/pack", "refs/heads", "hooks", "info"):
+        for directory in DIRECTORIES:
             (self.git_dir / directory).mkdir(parents=True)
         if kept.is_file():
             kept.replace(index)
@@ -199,7 +222,7 @@ class Worktree:
             "objects/info/alternates": (f"{user / 'objects'}\n".encode(), 0o644),
             ROOT_MARK: (str(self._repository.root).encode(), 0o644),
         }
-        for name in ("info/exclude", "info/attributes", "shallow"):
+        for name in SETTINGS_FILES:
             if (user / name).is_file():
                 given[name] = ((user / name).read_bytes(), 0o644)
         for hook in (user / "hooks").iterdir() if (user / "hooks").is_dir() else ():
@@ -227,9 +250,9 @@ class Worktree:
 
     def _seal(self) -> list[str]:
         """Put the repository's own settings back as they were given; returns what had been changed."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        changed = []
-        if not (self.path / ".git").is_file() or (self.path / ".git").read_text(encoding="utf-8") != self._pointer:
+        changed = self._make_own()
+        link = self.path / ".git"
+        if link.is_symlink() or not link.is_file() or link.read_bytes() != os.fsencode(self._pointer):
             changed.append(".git")
             self._link()
         for name, (content, mode) in self._given.items():
@@ -237,27 +260,58 @@ class Worktree:
             if not actual.is_file() or actual.read_bytes() != content:
                 changed.append(name)
                 _write(actual, content, mode)
-        hooks = self.git_dir / "hooks"
-        for hook in hooks.iterdir() if hooks.is_dir() else ():
-            if f"hooks/{hook.name}" not in self._given:
-                changed.append(f"hooks/{hook.name}")
-                hook.unlink()
-        (self.git_dir / "config.worktree").unlink(missing_ok=True)
+        hooks = [f"hooks/{hook.name}" for hook in (self.git_dir / "hooks").iterdir()]
+        for name in [name for name in (*STRAY, *hooks) if name not in self._given]:
+            if (self.git_dir / name).exists():
+                changed.append(shown(name))
+                _delete(self.git_dir / name)
         for lock in ("index.lock", "HEAD.lock", "config.lock"):
             (self.git_dir / lock).unlink(missing_ok=True)
         return changed
+
+    def _make_own(self) -> list[str]:
+        """See that everything here is really here: what leads elsewhere is removed, and never followed."""
+        changed = []
+        for place in (self.slot, self.path, self.cache, self.tmp, self.git_dir):
+            if place.is_symlink() or (place.exists() and not place.is_dir()):
+                changed.append(place.name)
+                place.unlink()
+            place.mkdir(parents=True, exist_ok=True)
+        for folder, directories, files in os.walk(self.git_dir):
+            for path in [Path(folder, name) for name in (*directories, *files)]:
+                if path.is_symlink():
+                    changed.append(shown(str(path.relative_to(self.git_dir))))
+                    path.unlink()
+        for directory in DIRECTORIES:
+            (self.git_dir / directory).mkdir(parents=True, exist_ok=True)
+        return changed
+
+    def _ground(self, at: str) -> list[str]:
+        """Without a HEAD that is a commit nothing can be judged: put it back to where the session began."""
+        changed = []
+        if not self._has_head(at):
+            changed.append("HEAD")
+            _write(self.git_dir / "HEAD", f"{at}\n".encode(), 0o644)
+        if not (self.git_dir / "index").is_file():
+            self.git.run("reset", "--quiet")
+        return changed
+
+    def _has_head(self, base: str) -> bool:
+        try:
+            head = (self.git_dir / "HEAD").read_text(encoding="utf-8").strip()
+            if head.startswith("ref: "):
+                head = (self.git_dir / head.removeprefix("ref: ")).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            head = ""
+        known = head == base or (self.git_dir / "objects" / head[:2] / head[2:]).is_file()
+        return known or self.git.try_line("rev-parse", "--verify", "--quiet", "HEAD^{commit}") is not None
 
     @property
     def _pointer(self) -> str:
         return f"gitdir: {self.git_dir}\n"
 
     def _link(self) -> None:
-        link = self.path / ".git"
-        if link.is_dir() and not link.is_symlink():
-            shutil.rmtree(link)
-        else:
-            link.unlink(missing_ok=True)
-        link.write_text(self._pointer, encoding="utf-8")
+        _write(self.path / ".git", os.fsencode(self._pointer), 0o644)
 
     def _unhide(self) -> None:
         """Files marked assume-unchanged or skip-worktree would differ from the commit without showing it."""
@@ -292,7 +346,8 @@ class Worktree:
         return self.git.run("for-each-ref", "--format=%(refname:short)", "refs/heads", "--no-merged=HEAD").split()
 
     def _status(self) -> tuple[str, list[str]]:
-        entries = iter(self.git.run("status", "--porcelain=v2", "--branch", "-z").split("\0"))
+        asked = ("status", "--porcelain=v2", "--branch", "--untracked-files=normal", "-z")
+        entries = iter(self.git.run(*asked).split("\0"))
         head, dirty = "", []
         for entry in entries:
             if entry.startswith("# branch.oid "):
@@ -308,11 +363,15 @@ class Worktree:
                 dirty.append(entry.split(" ", 10)[10])
         return head, dirty
 
-    def _own_commits(self, start: Sequence[str], foreign: Sequence[str]) -> list[str]:
+    def _own_commits(self, foreign: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Those that HEAD reaches and `foreign` does not, oldest first; and the parents they were put on."""
         known = "".join(f"^{commit}\n" for commit in foreign)
-        return self.git.run(
-            "rev-list", "--reverse", "--topo-order", "--ignore-missing", *start, "--stdin", stdin=known
-        ).split()
+        listing = self.git.run(
+            "rev-list", "--reverse", "--topo-order", "--ignore-missing", "--parents", "HEAD", "--stdin", stdin=known
+        )
+        family = [line.split() for line in listing.splitlines()]
+        own = {commit: None for commit, *_ in family}
+        return list(own), sorted({parent for _, *parents in family for parent in parents if parent not in own})
 
     def _snapshot(self) -> str:
         """A commit of everything in the tree that is not ignored; HEAD itself when nothing differs."""
@@ -324,7 +383,7 @@ class Worktree:
     def _snapshot_tree(self) -> str:
         index = {"GIT_INDEX_FILE": str(self.git_dir / "snapshot-index")}
         self.git.run("read-tree", "HEAD", env=index)
-        self.git.run("add", "--all", env=index)
+        self.git.run("add", "--all", "--ignore-errors", ok=(0, 1), env=index)
         return self.git.run("write-tree", env=index).strip()
 
     def _export(self, refs: dict[str, str]) -> None:
@@ -348,13 +407,17 @@ class Worktree:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
+    _delete(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def _delete(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    path.chmod(mode)
 
 
 def _is_borrowed(key: str) -> bool:
