@@ -27,18 +27,24 @@ Params = Mapping[str, Any]
 Row = dict[str, Any]
 
 BUSY_SECONDS = 30
+POLL_SECONDS = 0.005
+CHANNEL = "intarsia"
 
 
 class Engine(Protocol):
     """What differs between SQLite and PostgreSQL."""
 
     dialect: str
+    next_token: str
 
     def begin(self, lock: str | None) -> None: ...
     def execute(self, sql: str, params: Params) -> tuple[list[Row], int]: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
     def now(self) -> float: ...
+    def wake(self, project: str) -> None: ...
+    def changes(self, project: str) -> object: ...
+    def wait(self, project: str, seen: object, seconds: float) -> None: ...
     def has_table(self, name: str) -> bool: ...
     def close(self) -> None: ...
 
@@ -57,6 +63,14 @@ class Transaction:
         if self._now is None:
             self._now = self._clock.now() if self._clock else self._engine.now()
         return self._now
+
+    @property
+    def next_token_sql(self) -> str:
+        return self._engine.next_token
+
+    def wake(self) -> None:
+        """Let those who wait for a resource look again when this transaction is done."""
+        self._engine.wake(self.project)
 
     def all(self, sql: str, **params: Any) -> list[Row]:
         return self._run(sql, params)[0]
@@ -121,6 +135,17 @@ class Database:
             raise
         self._engine.commit()
 
+    def changes(self) -> object:
+        """A mark that differs after any change of the database that others could be waiting for."""
+        with self._lock:
+            return self._engine.changes(self.project)
+
+    def wait_for_change(self, seen: object, seconds: float) -> None:
+        """Return when `changes` differs from `seen`, or after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and self.changes() == seen:
+            self._engine.wait(self.project, seen, left)
+
     def close(self) -> None:
         self._engine.close()
 
@@ -175,10 +200,12 @@ def _sqlite_path(url: str) -> Path:
 
 class SQLite:
     dialect = "sqlite"
+    next_token = "UPDATE tokens SET last = last + 1 RETURNING last"
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reading = False
+        self._commits = 0
         try:
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
@@ -221,6 +248,7 @@ class SQLite:
         except DatabaseError:
             self.rollback()
             raise
+        self._commits += 1
 
     def rollback(self) -> None:
         if self._connection.in_transaction:
@@ -229,6 +257,16 @@ class SQLite:
     def now(self) -> float:
         """A file has no clock of its own: all who share it are on this host."""
         return time.time()
+
+    def wake(self, project: str) -> None:
+        """Every commit shows in `changes` of every connection."""
+
+    def changes(self, project: str) -> object:
+        version = self._run("PRAGMA data_version", {})[0][0]["data_version"]
+        return version, self._commits
+
+    def wait(self, project: str, seen: object, seconds: float) -> None:
+        time.sleep(min(seconds, POLL_SECONDS))
 
     def has_table(self, name: str) -> bool:
         rows, _ = self._run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name", {"name": name})
@@ -268,6 +306,7 @@ def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
 
 class PostgreSQL:
     dialect = "postgresql"
+    next_token = "SELECT nextval('tokens') AS last"
 
     def __init__(self, url: str) -> None:
         try:
@@ -290,6 +329,9 @@ class PostgreSQL:
 
         self._connect = connect
         self._connection = connect()
+        self._listener: psycopg.Connection[Row] | None = None
+        self._listening = threading.Lock()
+        self._heard = 0
 
     def begin(self, lock: str | None) -> None:
         start = "BEGIN" if lock else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -318,6 +360,31 @@ class PostgreSQL:
         rows, _ = self._run("SELECT extract(epoch FROM clock_timestamp())::float8 AS now", {})
         return float(rows[0]["now"])
 
+    def wake(self, project: str) -> None:
+        """Notify only if somebody waits: notifications make the commits of all databases of a server take turns."""
+        self._run(
+            "SELECT pg_notify(%(channel)s, %(project)s) FROM line WHERE project = %(project)s LIMIT 1",
+            {"channel": CHANNEL, "project": project},
+        )
+
+    def changes(self, project: str) -> object:
+        """Listens from the first call on, so that no wake-up after it is missed."""
+        with self._listening:
+            if self._listener is None or self._listener.closed:
+                self._listener = self._connect()
+                self._listener.execute(f"LISTEN {CHANNEL}")
+            return self._heard
+
+    def wait(self, project: str, seen: object, seconds: float) -> None:
+        with self._listening:
+            if self._heard != seen or self._listener is None:
+                return
+            try:
+                for notice in self._listener.notifies(timeout=min(seconds, 0.2), stop_after=1):
+                    self._heard += notice.payload == project
+            except self._errors:
+                self._listener.close()
+
     def has_table(self, name: str) -> bool:
         # Not to_regclass: that may answer from this connection's cache, which lags behind what others just committed.
         rows, _ = self._run(
@@ -329,6 +396,8 @@ class PostgreSQL:
 
     def close(self) -> None:
         self._connection.close()
+        if self._listener is not None:
+            self._listener.close()
 
     def _run(self, sql: str, params: Params) -> tuple[list[Row], int]:
         try:

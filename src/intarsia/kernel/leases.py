@@ -1,4 +1,4 @@
-"""Fenced, time-limited grants of resources to sessions.
+"""Fenced, time-limited grants of resources to sessions: shared or exclusive, nesting, many at once or none.
 
 A grant carries a token that increases with every grant of the database. Whoever writes under a lease calls `require`
 with that token in the same transaction; after expiry, release or take-over the old token is refused.
@@ -6,20 +6,26 @@ with that token in the same transaction; after expiry, release or take-over the 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from intarsia.clock import iso
 from intarsia.errors import Held, InputError, StaleLease
 from intarsia.kernel.database import Row, Transaction
+from intarsia.kernel.resources import Resource, nested, parse
+
+Mode = Literal["shared", "exclusive"]
 
 MAX_TTL = 86_400
 
 
 class Lease(Struct, frozen=True):
     resource: str
+    key: str
     session: str
+    mode: Mode
     token: int
     note: str
     acquired: float
@@ -29,55 +35,133 @@ class Lease(Struct, frozen=True):
         return {
             "resource": self.resource,
             "session": self.session,
+            "mode": self.mode,
             "token": self.token,
             "note": self.note,
-            "acquired_at": iso(self.acquired),
+            "held_since": iso(self.acquired),
             "expires_at": iso(self.expires),
         }
 
 
-def acquire(tx: Transaction, session: str, resource: str, ttl: int, note: str = "") -> Lease:
-    """Grant `resource` to `session` alone for `ttl` seconds (1 to 86400); a session may renew its own grant.
+class Grant(Struct, frozen=True):
+    """What a session was given: all these resources under one token, until `expires` (seconds since the epoch)."""
 
-    Raises Held while another session's grant has not expired.
+    session: str
+    resources: list[str]
+    token: int
+    expires: float
+
+    def as_json(self) -> dict[str, Any]:
+        return {"resources": self.resources, "token": self.token, "expires_at": iso(self.expires)}
+
+
+class Want(Struct, frozen=True):
+    resource: Resource
+    mode: Mode
+
+
+def wants(resources: Mapping[str, Mode]) -> list[Want]:
+    """Parse a request; raises InputError for a bad name or mode, or when nothing is asked for."""
+    strongest: dict[str, Want] = {}
+    for name, mode in resources.items():
+        if mode not in ("shared", "exclusive"):
+            raise InputError(f"A lease is shared or exclusive, not {mode!r}.")
+        want = Want(parse(name), mode)
+        if want.resource.key not in strongest or mode == "exclusive":
+            strongest[want.resource.key] = want
+    if not strongest:
+        raise InputError("Name at least one resource.")
+    return [strongest[key] for key in sorted(strongest)]
+
+
+def acquire(tx: Transaction, session: str, asked: Collection[Want], ttl: int, note: str = "") -> Grant:
+    """Grant all or nothing for `ttl` seconds (1 to 86400); a session never conflicts with itself.
+
+    Raises Held while another session holds one of them, or something around or inside it. Those who wait are not
+    asked: `line.request` does that.
     """
-    _check_ttl(ttl)
-    holder = tx.one(
-        "SELECT * FROM leases WHERE project = :project AND resource = :resource AND session <> :session",
-        resource=resource,
+    check_ttl(ttl)
+    if holders := conflicting(tx, session, asked):
+        raise held_error(holders[0])
+    return grant(tx, session, asked, ttl, note)
+
+
+def acquire_one(tx: Transaction, session: str, resource: str, ttl: int, note: str = "") -> Grant:
+    """Grant a single resource exclusively."""
+    return acquire(tx, session, wants({resource: "exclusive"}), ttl, note)
+
+
+def conflicting(tx: Transaction, session: str, asked: Collection[Want]) -> list[Lease]:
+    """Living grants of other sessions that do not go with these wants, each once."""
+    found = {(lease.key, lease.session): lease for want in asked for lease in _against(tx, session, want)}
+    return list(found.values())
+
+
+def _against(tx: Transaction, session: str, want: Want) -> list[Lease]:
+    """The one table of conflicts: the same resource, one around or one inside it, unless both are shared."""
+    resource = want.resource
+    keys = {f"around{n}": key for n, key in enumerate([*resource.around, resource.key])}
+    low, high = resource.inside
+    exclusive_only = "AND mode = 'exclusive'" if want.mode == "shared" else ""
+    rows = tx.all(
+        f"""SELECT * FROM leases
+             WHERE project = :project AND key IN ({", ".join(f":{name}" for name in keys)})
+               AND session <> :session AND expires > :now {exclusive_only}
+            UNION ALL
+            SELECT * FROM leases
+             WHERE project = :project AND key >= :low AND key < :high
+               AND session <> :session AND expires > :now {exclusive_only}""",
         session=session,
+        low=low,
+        high=high,
+        **keys,
     )
-    if holder and holder["expires"] > tx.now:
-        raise _held(_lease(holder))
-    tx.execute("DELETE FROM leases WHERE project = :project AND resource = :resource", resource=resource)
-    lease = Lease(resource, session, next_token(tx), note, tx.now, tx.now + ttl)
-    tx.execute(
-        """INSERT INTO leases (project, resource, session, mode, token, note, acquired, expires)
-           VALUES (:project, :resource, :session, 'exclusive', :token, :note, :now, :expires)""",
-        resource=resource,
-        session=session,
-        token=lease.token,
-        note=note,
-        expires=lease.expires,
-    )
-    return lease
+    return [_lease(row) for row in rows]
+
+
+def go_together(one: Want, other: Want) -> bool:
+    """The same rule between two requests."""
+    return one.mode == other.mode == "shared" or not nested(one.resource.key, other.resource.key)
+
+
+def grant(tx: Transaction, session: str, asked: Collection[Want], ttl: int, note: str) -> Grant:
+    """Write the grant; the caller has made sure that nothing conflicts. A stronger mode held already is kept."""
+    token, expires = next_token(tx), tx.now + ttl
+    for want in asked:
+        tx.execute(
+            """INSERT INTO leases (project, key, resource, session, mode, token, note, acquired, expires)
+               VALUES (:project, :key, :resource, :session, :mode, :token, :note, :now, :expires)
+               ON CONFLICT (project, key, session) DO UPDATE SET
+                   mode = CASE WHEN leases.mode = 'exclusive' AND leases.expires > excluded.acquired
+                               THEN leases.mode ELSE excluded.mode END,
+                   acquired = CASE WHEN leases.expires > excluded.acquired
+                                   THEN leases.acquired ELSE excluded.acquired END,
+                   token = excluded.token, note = excluded.note, expires = excluded.expires""",
+            key=want.resource.key,
+            resource=want.resource.name,
+            session=session,
+            mode=want.mode,
+            token=token,
+            note=note,
+            expires=expires,
+        )
+    return Grant(session, [want.resource.name for want in asked], token, expires)
 
 
 def require(tx: Transaction, resource: str, token: int) -> None:
     """Raise StaleLease unless `token` is the living grant of `resource`."""
     alive = tx.one(
-        """SELECT 1 AS one FROM leases
-            WHERE project = :project AND resource = :resource AND token = :token AND expires > :now""",
-        resource=resource,
+        "SELECT 1 AS one FROM leases WHERE project = :project AND key = :key AND token = :token AND expires > :now",
+        key=parse(resource).key,
         token=token,
     )
     if alive is None:
         raise StaleLease(f"The lease on {resource} is over (token {token}).", resource=resource, token=token)
 
 
-def renew(tx: Transaction, sessions: list[str], ttl: int) -> int:
+def renew(tx: Transaction, sessions: Collection[str], ttl: int) -> int:
     """Move the expiry of all living grants of these sessions to `ttl` seconds from now; returns how many."""
-    _check_ttl(ttl)
+    check_ttl(ttl)
     return sum(
         tx.execute(
             "UPDATE leases SET expires = :expires WHERE project = :project AND session = :session AND expires > :now",
@@ -91,54 +175,65 @@ def renew(tx: Transaction, sessions: list[str], ttl: int) -> int:
 def release(tx: Transaction, session: str, resource: str) -> bool:
     """Give one resource back; false if this session does not hold it, or not any more."""
     changed = tx.execute(
-        """DELETE FROM leases
-            WHERE project = :project AND resource = :resource AND session = :session AND expires > :now""",
-        resource=resource,
+        "DELETE FROM leases WHERE project = :project AND key = :key AND session = :session AND expires > :now",
+        key=parse(resource).key,
         session=session,
     )
+    if changed:
+        tx.wake()
     return changed == 1
 
 
 def release_all(tx: Transaction, session: str) -> int:
-    return tx.execute("DELETE FROM leases WHERE project = :project AND session = :session", session=session)
+    changed = tx.execute("DELETE FROM leases WHERE project = :project AND session = :session", session=session)
+    if changed:
+        tx.wake()
+    return changed
 
 
 def held(tx: Transaction, prefix: str = "") -> list[Lease]:
     """Living grants whose resource starts with `prefix`."""
-    rows = tx.all(
-        """SELECT * FROM leases WHERE project = :project AND substr(resource, 1, :length) = :prefix AND expires > :now
-           ORDER BY resource""",
-        length=len(prefix),
-        prefix=prefix,
-    )
-    return [_lease(row) for row in rows]
+    return _starting_with(tx, prefix, "expires > :now ORDER BY resource, session")
 
 
 def lapsed(tx: Transaction, prefix: str) -> list[Lease]:
     """Grants that ran out and were neither released nor taken over."""
+    return _starting_with(tx, prefix, "expires <= :now ORDER BY expires")
+
+
+def of(tx: Transaction, session: str) -> list[Lease]:
+    """What a session holds now."""
     rows = tx.all(
-        """SELECT * FROM leases WHERE project = :project AND expires <= :now AND substr(resource, 1, :length) = :prefix
-           ORDER BY expires""",
-        length=len(prefix),
-        prefix=prefix,
+        "SELECT * FROM leases WHERE project = :project AND session = :session AND expires > :now ORDER BY resource",
+        session=session,
+    )
+    return [_lease(row) for row in rows]
+
+
+def on(tx: Transaction, resource: str) -> list[Lease]:
+    """Who holds exactly this resource."""
+    rows = tx.all(
+        "SELECT * FROM leases WHERE project = :project AND key = :key AND expires > :now ORDER BY acquired, session",
+        key=parse(resource).key,
     )
     return [_lease(row) for row in rows]
 
 
 def next_token(tx: Transaction) -> int:
-    row = tx.one("UPDATE tokens SET last = last + 1 WHERE id = 1 RETURNING last")
+    row = tx.one(tx.next_token_sql)
     assert row is not None
     return int(row["last"])
 
 
-def _check_ttl(ttl: int) -> None:
+def check_ttl(ttl: int) -> None:
     if isinstance(ttl, bool) or not isinstance(ttl, int) or not 1 <= ttl <= MAX_TTL:
         raise InputError(f"A lease lasts a whole number of seconds from 1 to {MAX_TTL}, not {ttl!r}.")
 
 
-def _held(lease: Lease) -> Held:
+def held_error(lease: Lease) -> Held:
     return Held(
-        f"{lease.resource} is held by {lease.session} since {iso(lease.acquired)}.",
+        f"{lease.resource} is held by {lease.session} ({lease.mode}) since {iso(lease.acquired)}.",
+        hint="Wait for it with --wait SECONDS, or do something else meanwhile.",
         resource=lease.resource,
         holder=lease.session,
         held_since=iso(lease.acquired),
@@ -147,5 +242,14 @@ def _held(lease: Lease) -> Held:
     )
 
 
+def _starting_with(tx: Transaction, prefix: str, rest: str) -> list[Lease]:
+    rows = tx.all(
+        f"SELECT * FROM leases WHERE project = :project AND substr(resource, 1, :length) = :prefix AND {rest}",
+        length=len(prefix),
+        prefix=prefix,
+    )
+    return [_lease(row) for row in rows]
+
+
 def _lease(row: Row) -> Lease:
-    return Lease(row["resource"], row["session"], row["token"], row["note"], row["acquired"], row["expires"])
+    return Lease(**{name: row[name] for name in Lease.__struct_fields__})

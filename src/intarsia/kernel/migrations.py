@@ -1,19 +1,29 @@
 """The schema, as numbered steps. A step that has landed is never edited; a new one is added.
 
-`{identity}` and `{double}` stand for what SQLite and PostgreSQL spell differently.
+Words in braces stand for what SQLite and PostgreSQL spell differently: `bytewise` is text that sorts by its bytes, and
+`tokens` makes the counter of fencing tokens.
 """
 
 from __future__ import annotations
 
 DIALECTS = {
-    "sqlite": {"identity": "INTEGER PRIMARY KEY AUTOINCREMENT", "double": "REAL"},
-    "postgresql": {"identity": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "double": "DOUBLE PRECISION"},
+    "sqlite": {
+        "identity": "INTEGER PRIMARY KEY AUTOINCREMENT",
+        "double": "REAL",
+        "bytewise": "TEXT",
+        "tokens": "CREATE TABLE tokens AS SELECT 0 AS last",
+    },
+    "postgresql": {
+        "identity": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+        "double": "DOUBLE PRECISION",
+        "bytewise": 'TEXT COLLATE "C"',
+        "tokens": "CREATE SEQUENCE tokens",
+    },
 }
 
 MIGRATIONS: list[list[str]] = [
     [
-        "CREATE TABLE tokens (id INTEGER PRIMARY KEY, last BIGINT NOT NULL)",
-        "INSERT INTO tokens (id, last) VALUES (1, 0)",
+        "{tokens}",
         """
         CREATE TABLE issues (
             project TEXT NOT NULL, id TEXT NOT NULL,
@@ -51,10 +61,16 @@ MIGRATIONS: list[list[str]] = [
         "CREATE INDEX sessions_by_issue ON sessions (project, issue)",
         """
         CREATE TABLE leases (
-            project TEXT NOT NULL, resource TEXT NOT NULL, session TEXT NOT NULL,
-            mode TEXT NOT NULL, token BIGINT NOT NULL, note TEXT NOT NULL,
+            project TEXT NOT NULL, key {bytewise} NOT NULL, session TEXT NOT NULL,
+            resource TEXT NOT NULL, mode TEXT NOT NULL, token BIGINT NOT NULL, note TEXT NOT NULL,
             acquired {double} NOT NULL, expires {double} NOT NULL,
-            PRIMARY KEY (project, resource, session)
+            PRIMARY KEY (project, key, session)
+        )""",
+        """
+        CREATE TABLE line (
+            project TEXT NOT NULL, turn BIGINT NOT NULL, session TEXT NOT NULL, wants TEXT NOT NULL,
+            since {double} NOT NULL, expires {double} NOT NULL,
+            PRIMARY KEY (project, turn)
         )""",
         "CREATE INDEX leases_by_session ON leases (project, session)",
         "CREATE INDEX leases_by_expiry ON leases (project, expires)",

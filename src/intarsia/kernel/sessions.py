@@ -219,7 +219,7 @@ def take_over(tx: Transaction, seen: Session, supervisor: str, run: str, ttl: in
     if (now.supervisor, now.token, now.stage) != (seen.supervisor, seen.token, seen.stage):
         raise StaleLease(f"{seen.id} was taken over by {now.supervisor}.")
     leases.release_all(tx, seen.id)
-    lease = leases.acquire(tx, seen.id, seen.resource, ttl)
+    lease = leases.acquire_one(tx, seen.id, seen.resource, ttl)
     stage = (now.resume or "working") if now.stage == PARKED else now.stage
     workspace = now.workspace if now.workspace and _still_free(tx, seen.id, now.workspace, ttl) else None
     tx.execute(
@@ -253,7 +253,7 @@ def renew(tx: Transaction, supervisor: str, ttl: int) -> int:
 
 def _still_free(tx: Transaction, session_id: str, workspace: str, ttl: int) -> bool:
     try:
-        leases.acquire(tx, session_id, workspace, ttl)
+        leases.acquire_one(tx, session_id, workspace, ttl)
     except Held:
         return False
     return True

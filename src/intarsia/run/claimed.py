@@ -84,7 +84,7 @@ class Claimed:
             try:
                 with self._context.database.transaction() as tx:
                     leases.require(tx, self.row.resource, self.row.token)
-                    return leases.acquire(tx, self.id, resource, self._context.config.run.lease)
+                    return leases.acquire_one(tx, self.id, resource, self._context.config.run.lease)
             except Held:
                 if self._context.stopping.wait(QUEUE_POLL):
                     raise Aborted("The run was interrupted.") from None
