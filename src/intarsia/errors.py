@@ -9,6 +9,7 @@ IntarsiaError              1
 │   └── NotFound           4   the thing named does not exist
 ├── Conflict               1   the state of things does not allow it now
 │   ├── Held               1   somebody else holds the resource
+│   ├── NotHolder          1   the caller does not hold what it wants to change
 │   └── StaleLease         1   the lease that protects this write is over
 ├── GitError               1   git said no
 └── Aborted                3   the run can't go on
@@ -73,6 +74,10 @@ class Held(Conflict):
     """`data` says which resource, who holds it, since when and until when."""
 
     code = "held"
+
+
+class NotHolder(Conflict):
+    code = "not_holder"
 
 
 class StaleLease(Conflict):

@@ -140,6 +140,15 @@ def test_a_view_does_not_see_what_others_change_meanwhile(database: Database) ->
     other.close()
 
 
+def test_transactions_do_not_nest(database: Database) -> None:
+    with pytest.raises(RuntimeError, match="nest"), database.transaction() as tx:
+        issues.create(tx, Draft("lost"), "test")
+        add(database, "lost too")
+    with pytest.raises(RuntimeError, match="nest"), database.read():
+        titles(database)
+    assert titles(database) == []
+
+
 def test_projects_do_not_see_each_other(database: Database) -> None:
     add(database, "mine")
     other = Database(database.url, f"{database.project}-other")

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from intarsia.cli.common import Output, Project, open_project, table, with_output
+from intarsia.cli.common import Output, open_project, table, with_output
 from intarsia.clock import iso
 from intarsia.errors import InputError, NotReady
 from intarsia.kernel import events, sessions
+from intarsia.kernel.database import Transaction
 from intarsia.kernel.sessions import Session
 from intarsia.run import resolution
 
@@ -57,7 +58,7 @@ def show(output: Output, /, id: str) -> None:
     """
     project = open_project()
     with project.database.read() as tx:
-        found = _find(project, id)
+        found = _find(tx, id)
         history = events.latest(tx, 1000, session=found.id)
     facts = {key: value for key, value in found.as_json().items() if value not in (None, "", {}, [])}
     lines = [f"{key}: {value}" for key, value in facts.items()]
@@ -80,7 +81,8 @@ def logs(output: Output, /, id: str, turn: int | None) -> None:
       intarsia session logs ia-7f3a
     """
     project = open_project()
-    found = _find(project, id)
+    with project.database.read() as tx:
+        found = _find(tx, id)
     folder = project.repository.state / "sessions" / found.id
     files = _files(folder, turn)
     if output.json:
@@ -116,15 +118,20 @@ def resolve(output: Output, /, kind: str, rationale: str) -> None:
         me = sessions.authenticate(tx, identity, secret)
         sessions.update(tx, me, resolution=made.as_json())
         events.record(
-            tx, "resolution_declared", actor=me.id, run=me.run, issue=me.issue, session=me.id, **made.as_json()
+            tx,
+            "resolution_declared",
+            actor=me.id,
+            run=me.run,
+            issue=me.issue,
+            session=me.id,
+            resolution=made.as_json(),
         )
     output.show(f"Recorded: {kind}.", session=me.id, resolution=made.as_json())
 
 
-def _find(project: Project, id: str) -> Session:
-    with project.database.read() as tx:
-        of_issue = sessions.find(tx, issue=id, limit=1)
-        return of_issue[0] if of_issue else sessions.get(tx, id)
+def _find(tx: Transaction, id: str) -> Session:
+    of_issue = sessions.find(tx, issue=id, limit=1)
+    return of_issue[0] if of_issue else sessions.get(tx, id)
 
 
 def _files(folder: Path, turn: int | None) -> list[Path]:

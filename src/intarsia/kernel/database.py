@@ -106,6 +106,7 @@ class Database:
         self.project = project
         self._clock = clock
         self._lock = threading.RLock()
+        self._open = False
         self._engine = _connect(url)
         try:
             self._migrate()
@@ -127,13 +128,19 @@ class Database:
 
     @contextmanager
     def _running(self, lock: str | None) -> Iterator[Transaction]:
+        if self._open:
+            raise RuntimeError("A transaction of this thread is open already, and they do not nest.")
         self._engine.begin(lock)
+        self._open = True
         try:
             yield Transaction(self._engine, self.project, self._clock)
         except BaseException:
             self._engine.rollback()
             raise
-        self._engine.commit()
+        else:
+            self._engine.commit()
+        finally:
+            self._open = False
 
     def changes(self) -> object:
         """A mark that differs after any change of the database that others could be waiting for."""

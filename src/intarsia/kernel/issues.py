@@ -152,13 +152,13 @@ def ready(tx: Transaction, only: Collection[str] = (), limit: int = 1_000_000) -
     return _issues(tx, tx.all(f"{_READY} {among} ORDER BY priority, created, id LIMIT :limit", limit=limit))
 
 
-def claim(tx: Transaction, session: str, ttl: int, only: Collection[str] = ()) -> tuple[Issue, leases.Grant] | None:
+def claim(tx: Transaction, session: str, ttl: int, only: Collection[str] = ()) -> tuple[Issue, leases.Lease] | None:
     """Give the most urgent ready issue to `session`, with its lease; None when nothing is ready."""
     found = ready(tx, only, limit=1)
     if not found:
         return None
     issue = found[0]
-    lease = leases.acquire_one(tx, session, issue.resource, ttl, note=issue.title)
+    lease = leases.acquire(tx, session, issue.resource, ttl, note=issue.title)
     _set(tx, issue.id, status="in_progress", assignee=session)
     return get(tx, issue.id), lease
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from intarsia.clock import iso
-from intarsia.errors import Held, InputError, StaleLease
+from intarsia.errors import Held, InputError, NotHolder, StaleLease
 from intarsia.kernel.database import Row, Transaction
 from intarsia.kernel.resources import Resource, nested, parse
 
@@ -74,7 +74,23 @@ def wants(resources: Mapping[str, Mode]) -> list[Want]:
     return [strongest[key] for key in sorted(strongest)]
 
 
-def acquire(tx: Transaction, session: str, asked: Collection[Want], ttl: int, note: str = "") -> Grant:
+def acquire(tx: Transaction, session: str, resource: str, ttl: int, note: str = "") -> Lease:
+    """Grant a single resource exclusively; see `acquire_all`."""
+    asked = wants({resource: "exclusive"})
+    grant = acquire_all(tx, session, asked, ttl, note)
+    return Lease(
+        resource=asked[0].resource.name,
+        key=asked[0].resource.key,
+        session=session,
+        mode="exclusive",
+        token=grant.token,
+        note=note,
+        acquired=tx.now,
+        expires=grant.expires,
+    )
+
+
+def acquire_all(tx: Transaction, session: str, asked: Collection[Want], ttl: int, note: str = "") -> Grant:
     """Grant all or nothing for `ttl` seconds (1 to 86400); a session never conflicts with itself.
 
     Raises Held while another session holds one of them, or something around or inside it. Those who wait are not
@@ -83,12 +99,7 @@ def acquire(tx: Transaction, session: str, asked: Collection[Want], ttl: int, no
     check_ttl(ttl)
     if holders := conflicting(tx, session, asked):
         raise held_error(holders[0])
-    return grant(tx, session, asked, ttl, note)
-
-
-def acquire_one(tx: Transaction, session: str, resource: str, ttl: int, note: str = "") -> Grant:
-    """Grant a single resource exclusively."""
-    return acquire(tx, session, wants({resource: "exclusive"}), ttl, note)
+    return write(tx, session, asked, ttl, note)
 
 
 def conflicting(tx: Transaction, session: str, asked: Collection[Want]) -> list[Lease]:
@@ -124,7 +135,7 @@ def go_together(one: Want, other: Want) -> bool:
     return one.mode == other.mode == "shared" or not nested(one.resource.key, other.resource.key)
 
 
-def grant(tx: Transaction, session: str, asked: Collection[Want], ttl: int, note: str) -> Grant:
+def write(tx: Transaction, session: str, asked: Collection[Want], ttl: int, note: str) -> Grant:
     """Write the grant; the caller has made sure that nothing conflicts. A stronger mode held already is kept."""
     token, expires = next_token(tx), tx.now + ttl
     for want in asked:
@@ -157,6 +168,16 @@ def require(tx: Transaction, resource: str, token: int) -> None:
     )
     if alive is None:
         raise StaleLease(f"The lease on {resource} is over (token {token}).", resource=resource, token=token)
+
+
+def require_holder(tx: Transaction, resource: str, session: str) -> Lease:
+    """The living grant of `session` on exactly this resource; raises NotHolder."""
+    holders = on(tx, resource)
+    found = next((lease for lease in holders if lease.session == session), None)
+    if found is None:
+        holder = holders[0].session if holders else None
+        raise NotHolder(f"{session} does not hold {resource}.", resource=resource, holder=holder)
+    return found
 
 
 def renew(tx: Transaction, sessions: Collection[str], ttl: int) -> int:

@@ -68,7 +68,7 @@ def request(
     if in_the_way:
         first = in_the_way[0]
         raise leases.held_error(first) if isinstance(first, Lease) else _behind(first)
-    return leases.grant(tx, session, asked, ttl, note)
+    return leases.write(tx, session, asked, ttl, note)
 
 
 def blockers(tx: Transaction, session: str, asked: Collection[Want], turn: int | None = None) -> list[Lease | Waiting]:
@@ -141,7 +141,7 @@ def _try_in_line(
     """A grant; or the turn, what stands in the way, and when the first of it would run out by itself."""
     in_the_way = blockers(tx, session, asked, turn)
     if not in_the_way:
-        return leases.grant(tx, session, asked, ttl, note)
+        return leases.write(tx, session, asked, ttl, note)
     if turn is None:
         turn = join(tx, session, asked)
     else:

@@ -89,5 +89,44 @@ MIGRATIONS: list[list[str]] = [
             log TEXT NOT NULL, session TEXT, time {double} NOT NULL,
             PRIMARY KEY (project, tree, name, command)
         )""",
+        """
+        CREATE TABLE members (
+            project TEXT NOT NULL, name TEXT NOT NULL, secret_hash TEXT NOT NULL,
+            joined {double} NOT NULL, seen {double} NOT NULL,
+            PRIMARY KEY (project, name)
+        )""",
+        """
+        CREATE TABLE decisions (
+            id {identity}, project TEXT NOT NULL, issue TEXT NOT NULL, actor TEXT NOT NULL,
+            kind TEXT NOT NULL, text TEXT NOT NULL, time {double} NOT NULL
+        )""",
+        "CREATE INDEX decisions_by_issue ON decisions (project, issue, id)",
+        """
+        CREATE TABLE messages (
+            id {identity}, project TEXT NOT NULL, time {double} NOT NULL, sender TEXT NOT NULL,
+            kind TEXT NOT NULL, body TEXT NOT NULL, reply_to BIGINT, thread BIGINT
+        )""",
+        """
+        CREATE TABLE recipients (
+            project TEXT NOT NULL, recipient TEXT NOT NULL, message BIGINT NOT NULL,
+            PRIMARY KEY (project, recipient, message)
+        )""",
+        """
+        CREATE TABLE cursors (
+            project TEXT NOT NULL, reader TEXT NOT NULL, kind TEXT NOT NULL, position BIGINT NOT NULL,
+            PRIMARY KEY (project, reader, kind)
+        )""",
+        """
+        CREATE TABLE summaries (
+            project TEXT NOT NULL, date TEXT NOT NULL, agent TEXT NOT NULL, status TEXT NOT NULL,
+            text TEXT NOT NULL, time {double},
+            PRIMARY KEY (project, date, agent)
+        )""",
+        """
+        CREATE TABLE syncs (
+            project TEXT NOT NULL, name TEXT NOT NULL, position BIGINT NOT NULL, failures INTEGER NOT NULL,
+            problem TEXT NOT NULL, next_try {double}, last_success {double},
+            PRIMARY KEY (project, name)
+        )""",
     ],
 ]

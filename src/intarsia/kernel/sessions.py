@@ -82,6 +82,12 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def matches(secret: str, secret_hash: str) -> bool:
+    import hmac
+
+    return hmac.compare_digest(secret_hash, digest(secret))
+
+
 def start(
     tx: Transaction,
     *,
@@ -160,10 +166,8 @@ def find(
 
 def authenticate(tx: Transaction, session_id: str, secret: str) -> Session:
     """The session whose secret this is; anything else is as if the session did not exist."""
-    import hmac
-
     row = tx.one("SELECT secret_hash FROM sessions WHERE project = :project AND id = :id", id=session_id)
-    if row is None or not hmac.compare_digest(row["secret_hash"], digest(secret)):
+    if row is None or not matches(secret, row["secret_hash"]):
         raise NotFound("This is not the identity of any session of this project.")
     return get(tx, session_id)
 
@@ -219,7 +223,7 @@ def take_over(tx: Transaction, seen: Session, supervisor: str, run: str, ttl: in
     if (now.supervisor, now.token, now.stage) != (seen.supervisor, seen.token, seen.stage):
         raise StaleLease(f"{seen.id} was taken over by {now.supervisor}.")
     leases.release_all(tx, seen.id)
-    lease = leases.acquire_one(tx, seen.id, seen.resource, ttl)
+    lease = leases.acquire(tx, seen.id, seen.resource, ttl)
     stage = (now.resume or "working") if now.stage == PARKED else now.stage
     workspace = now.workspace if now.workspace and _still_free(tx, seen.id, now.workspace, ttl) else None
     tx.execute(
@@ -253,7 +257,7 @@ def renew(tx: Transaction, supervisor: str, ttl: int) -> int:
 
 def _still_free(tx: Transaction, session_id: str, workspace: str, ttl: int) -> bool:
     try:
-        leases.acquire_one(tx, session_id, workspace, ttl)
+        leases.acquire(tx, session_id, workspace, ttl)
     except Held:
         return False
     return True

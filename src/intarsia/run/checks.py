@@ -18,6 +18,7 @@ from intarsia.errors import Aborted
 from intarsia.kernel.database import Database, Transaction
 
 SHOWN = 6_000
+KILLED_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -58,17 +59,20 @@ def run_all(
     logs: Path,
     stopped: Callable[[], bool],
     started: Callable[[str], None],
+    fence: Callable[[Transaction], None],
 ) -> Evidence | None:
     """Run what has not passed on this tree before, one after another; the first failure, or None when all passed.
 
-    Raises Aborted when the run is being stopped.
+    Raises Aborted when the run is being stopped. Nothing is recorded unless `fence` lets it pass: it raises StaleLease
+    when the directory may have been another's meanwhile.
     """
     with database.read() as tx:
         missing = {name: check for name, check in checks.items() if not has_passed(tx, tree, name, check)}
     for name, check in missing.items():
         started(name)
-        evidence = _run(name, check, tree, directory, env, logs, stopped)
+        evidence = _run_to_its_end(name, check, tree, directory, env, logs, stopped)
         with database.transaction() as tx:
+            fence(tx)
             record(tx, evidence, session)
         if not evidence.passed:
             return evidence
@@ -106,6 +110,25 @@ def record(tx: Transaction, evidence: Evidence, session: str) -> None:
 
 def _fingerprint(check: Check) -> str:
     return hashlib.sha256(check.command.encode()).hexdigest()[:16]
+
+
+def _run_to_its_end(
+    name: str,
+    check: Check,
+    tree: str,
+    directory: Path,
+    env: Mapping[str, str],
+    logs: Path,
+    stopped: Callable[[], bool],
+) -> Evidence:
+    """A check that is killed from outside says nothing about the tree, so it is run again; not for ever, as what kills
+    it may be its own hunger for memory.
+    """
+    for _ in range(KILLED_TRIES):
+        evidence = _run(name, check, tree, directory, env, logs, stopped)
+        if evidence.exit_code not in (-signal.SIGKILL, 128 + signal.SIGKILL):
+            break
+    return evidence
 
 
 def _run(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from intarsia.errors import Aborted, Held, StaleLease
 from intarsia.kernel import events, leases, sessions
@@ -16,6 +17,9 @@ from intarsia.run.context import Context
 from intarsia.workspace import pool
 
 QUEUE_POLL = 0.02
+ASSURED_FOR = 1.0
+
+T = TypeVar("T")
 
 
 class Lost(Exception):
@@ -25,6 +29,7 @@ class Lost(Exception):
 class Claimed:
     def __init__(self, context: Context, row: Session, issue: Issue) -> None:
         self._context = context
+        self._assured = 0.0
         self.row = row
         self.issue = issue
 
@@ -32,15 +37,42 @@ class Claimed:
     def id(self) -> str:
         return self.row.id
 
-    def change(self, change: Callable[[Transaction], Session]) -> None:
-        """Apply a change; take the lease again if it only ran out while we slept. Raises Lost."""
+    def assure(self) -> None:
+        """Raise Lost if another supervisor has the session by now, and with it its files, refs and processes."""
         try:
-            with self._context.database.transaction() as tx:
-                self.row = change(tx)
+            with self._context.database.read() as tx:
+                leases.require(tx, self.row.resource, self.row.token)
         except StaleLease:
             self._retake()
-            with self._context.database.transaction() as tx:
-                self.row = change(tx)
+        self._assured = time.monotonic()
+
+    def stopped(self) -> bool:
+        """Whether the run is being stopped, asked again and again while something runs. Raises Lost."""
+        if time.monotonic() - self._assured > ASSURED_FOR:
+            self.assure()
+        return self._context.stopping.is_set()
+
+    def fence(self) -> Callable[[Transaction], None]:
+        """Raises StaleLease in a transaction unless the session was held without a break since now."""
+        resource, token = self.row.resource, self.row.token
+        return lambda tx: leases.require(tx, resource, token)
+
+    def change(self, change: Callable[[Transaction], Session]) -> None:
+        """Apply a change to the row. Raises Lost."""
+        self.row = self._fenced(change)
+
+    def _fenced(self, do: Callable[[Transaction], T]) -> T:
+        """Do it under the session's lease, which is taken again if it only ran out while we slept. Raises Lost."""
+        try:
+            return self._under_lease(do)
+        except StaleLease:
+            self._retake()
+            return self._under_lease(do)
+
+    def _under_lease(self, do: Callable[[Transaction], T]) -> T:
+        with self._context.database.transaction() as tx:
+            leases.require(tx, self.row.resource, self.row.token)
+            return do(tx)
 
     def update(self, **values: Any) -> None:
         self.change(lambda tx: sessions.update(tx, self.row, **values))
@@ -62,34 +94,21 @@ class Claimed:
         self.change(lambda tx: sessions.park(tx, self.row, reason, resume))
 
     def record(self, kind: str, **data: Any) -> None:
-        with self._context.database.transaction() as tx:
-            events.record(
-                tx,
-                kind,
-                actor=self._context.supervisor,
-                run=self._context.run,
-                issue=self.issue.id,
-                session=self.id,
-                **data,
-            )
+        facts = {"run": self._context.run, "issue": self.issue.id, "session": self.id, **data}
+        self._fenced(lambda tx: events.record(tx, kind, actor=self._context.supervisor, **facts))
 
     def take_slot(self) -> str:
         """Lease a workspace slot of this host; returns its resource."""
-        with self._context.database.transaction() as tx:
-            return pool.acquire(tx, self.id, self._context.host, self._context.config.run.lease)
+        return self._fenced(lambda tx: pool.acquire(tx, self.id, self._context.host, self._context.config.run.lease))
 
     def wait_for(self, resource: str) -> Lease:
         """Lease a resource as soon as nobody else holds it; raises Aborted when the run is stopped meanwhile."""
         while True:
             try:
-                with self._context.database.transaction() as tx:
-                    leases.require(tx, self.row.resource, self.row.token)
-                    return leases.acquire_one(tx, self.id, resource, self._context.config.run.lease)
+                return self._fenced(lambda tx: leases.acquire(tx, self.id, resource, self._context.config.run.lease))
             except Held:
                 if self._context.stopping.wait(QUEUE_POLL):
                     raise Aborted("The run was interrupted.") from None
-            except StaleLease:
-                self._retake()
 
     def still_holds(self, lease: Lease) -> bool:
         try:

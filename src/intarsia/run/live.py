@@ -82,11 +82,11 @@ class LiveReporter(Board):
             text = Text.assemble(
                 ("  " + entry.word.ljust(8), ENDINGS.get(entry.word, WRONG)[1]),
                 ("  " + entry.issue.ljust(width), "bold"),
-                "  " + printable(entry.text),
+                "  " + entry.text,
             )
             self._print_line(text)
             for below in entry.below:
-                self._print_wrapped(printable(below, 2000), 14 + width)
+                self._print_wrapped(below, 14 + width)
         if summary.waiting:
             self._print_line(Text.assemble(("  open      ", "yellow"), waiting(summary)))
 
@@ -139,13 +139,13 @@ class LiveReporter(Board):
         table = Table.grid(padding=(0, 2, 0, 0), expand=True)
         table.add_column(width=1)
         table.add_column(width=self._widths["issue"], no_wrap=True, overflow="ellipsis", style="bold")
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=3)
         table.add_column(width=8, no_wrap=True)
         table.add_column(width=5, no_wrap=True, justify="right")
         if width >= WITH_AGENT:
             table.add_column(width=self._widths["agent"], no_wrap=True, overflow="ellipsis", style="dim")
         if width >= WITH_ACTIVITY:
-            table.add_column(no_wrap=True, overflow="ellipsis", ratio=1, style="dim")
+            table.add_column(no_wrap=True, overflow="ellipsis", ratio=2, style="dim")
         return table
 
     def _row(self, line: Line) -> list[RenderableType]:

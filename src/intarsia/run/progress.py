@@ -12,6 +12,7 @@ from typing import IO, Any, Protocol
 # Details that only a line which is overwritten needs.
 ROUTINE = ("", "preparing the workspace", "waiting for its turn", "checking the combination")
 WAITING_SHOWN = 12
+LONGEST_REASON = 2000
 
 
 @dataclass
@@ -189,18 +190,22 @@ class Entry:
     text: str
     below: tuple[str, ...] = ()
 
+    @classmethod
+    def make(cls, word: str, issue: str, text: str, *below: str) -> Entry:
+        return cls(word, issue, printable(text), tuple(printable(line, LONGEST_REASON) for line in below))
+
 
 def headline(summary: Summary) -> str:
     return f"Run {summary.run} on {summary.target}: {_counted(summary)} in {summary.seconds:.1f} s."
 
 
 def entries(summary: Summary) -> list[Entry]:
-    found = [Entry("landed", e["issue"], f"{e['commit'][:10]}  {e['title']}") for e in summary.landed]
-    found += [Entry("closed", e["issue"], e["title"], (f"{e['resolution']}: {e['detail']}",)) for e in summary.closed]
+    found = [Entry.make("landed", e["issue"], f"{e['commit'][:10]}  {e['title']}") for e in summary.landed]
+    found += [Entry.make("closed", e["issue"], e["title"], f"{e['resolution']}: {e['detail']}") for e in summary.closed]
     for e in summary.blocked:
         see = f"see: intarsia session logs {e['session']}"
-        found.append(Entry(e["outcome"], e["issue"], e["title"], (e["reason"], see)))
-    found += [Entry("parked", e["issue"], e["title"], (e["reason"],)) for e in summary.parked]
+        found.append(Entry.make(e["outcome"], e["issue"], e["title"], e["reason"], see))
+    found += [Entry.make("parked", e["issue"], e["title"], e["reason"]) for e in summary.parked]
     return found
 
 

@@ -24,7 +24,8 @@ def task(issue: Issue, target: str, checks: Collection[str]) -> str:
 
 def followup(issue: str, problem: str, left: int) -> str:
     tries = f"{left} more tries after this one" if left != 1 else "one more try after this one"
-    return _fill("followup.md", issue=issue, problem=problem, left=tries if left else "this is the last try")
+    sentence = problem[:1].upper() + problem[1:]
+    return _fill("followup.md", issue=issue, problem=sentence, left=tries if left else "this is the last try")
 
 
 def _fill(name: str, **values: str) -> str:

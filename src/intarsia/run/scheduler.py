@@ -251,5 +251,6 @@ class Scheduler:
         else:
             for session_id in self._running:
                 end_marked(session_id, grace=0)
+            self._context.reporter.close()
             os._exit(130)
         self._interrupts.wake.set()

@@ -10,8 +10,10 @@ from intarsia.errors import NotReady
 
 def write(folder: Path, secret: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(folder / "secret", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    unfinished = folder / "secret.new"
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(secret)
+    unfinished.replace(folder / "secret")
 
 
 def read(folder: Path) -> str:

@@ -16,8 +16,12 @@ from intarsia.workspace.repository import Repository
 
 ISSUE_TRAILER = "Issue"
 SESSION_TRAILER = "Intarsia-Session"
-_TRAILER = re.compile(r"[A-Za-z0-9-]+: \S.*")
-_OURS = re.compile(rf"(?i:{ISSUE_TRAILER}|{SESSION_TRAILER})\s*:")
+_SPACE = " \t\r"
+_TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:")
+_OURS = re.compile(rf"(?i:{ISSUE_TRAILER}|{SESSION_TRAILER})[ \t]*:")
+_BY_GIT = ("Signed-off-by: ", "(cherry picked from commit ")
+# git reads no trailers below this line, which `git commit --verbose` puts above its diff.
+_CUT = re.compile(r"^(# -{24} >8 -{24})$")
 
 
 class MergeConflict(Conflict):
@@ -253,10 +257,39 @@ class _Commit:
 
 def with_trailers(message: str, issue: str, session: str) -> str:
     """The message with exactly our two trailers, whatever it claimed before; other trailers stay."""
-    paragraphs = message.strip().split("\n\n")
-    last = paragraphs[-1].splitlines()
-    kept = [line for line in last if not _OURS.match(line)]
+    lines = [_CUT.sub(r"#\1", line) for line in message.strip().split("\n")]
+    blank = [number for number, line in enumerate(lines) if not line.strip(_SPACE)]
+    start = blank[-1] + 1 if blank else 0
     ours = [f"{ISSUE_TRAILER}: {issue}", f"{SESSION_TRAILER}: {session}"]
-    if len(paragraphs) > 1 and all(_TRAILER.fullmatch(line) for line in kept):
-        return "\n\n".join([*paragraphs[:-1], "\n".join([*kept, *ours])]) + "\n"
-    return "\n\n".join([*paragraphs[:-1], "\n".join(kept or ["(no message)"]), "\n".join(ours)]) + "\n"
+    if blank and _are_trailers(lines[start:]):
+        return "\n".join([*lines[:start], *_without_ours(lines[start:]), *ours]) + "\n"
+    return "\n".join([*(lines if lines != [""] else ["(no message)"]), "", *ours]) + "\n"
+
+
+def _are_trailers(lines: Sequence[str]) -> bool:
+    """Whether git takes this last paragraph for trailers: find_trailer_block_start in its trailer.c."""
+    lines = [line for line in lines if not line.startswith("#")]
+    trailers = [line for line in lines if _TRAILER.match(line) or line.startswith(_BY_GIT)]
+    after_one = _continuations(lines)
+    others = len(lines) - len(trailers) - after_one
+    by_git = any(line.startswith(_BY_GIT) for line in trailers)
+    return bool(trailers) and (not others or (by_git and len(trailers) * 3 >= others))
+
+
+def _continuations(lines: Sequence[str]) -> int:
+    count, follows = 0, False
+    for line in lines:
+        indented = line[0] in _SPACE
+        count += indented and follows
+        follows = (indented and follows) or bool(_TRAILER.match(line)) or line.startswith(_BY_GIT)
+    return count
+
+
+def _without_ours(lines: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    dropping = False
+    for line in lines:
+        dropping = bool(_OURS.match(line)) or (dropping and line[0] in _SPACE)
+        if not dropping:
+            kept.append(line)
+    return kept

@@ -19,7 +19,7 @@ def acquire(tx: Transaction, session: str, host: str, ttl: int) -> str:
         resource = f"workspace:{host}/{number}"
         if resource not in taken:
             try:
-                leases.acquire_one(tx, session, resource, ttl)
+                leases.acquire(tx, session, resource, ttl)
                 return resource
             except Held:
                 pass

@@ -76,8 +76,10 @@ class Worktree:
 
     @property
     def owner(self) -> str | None:
-        named = self._owner.read_text(encoding="utf-8", errors="replace") if self._owner.is_file() else ""
-        return named if not named or re.fullmatch(r"s-[0-9a-f]+", named) else "unknown"
+        if not self._owner.is_file():
+            return None
+        named = self._owner.read_text(encoding="utf-8", errors="replace")
+        return named if re.fullmatch(r"s-[0-9a-f]+", named) else "unknown"
 
     def prepare(
         self, session: str | None, branch: str, at: str, identity: tuple[str, str], keep: Iterable[str] = ()
