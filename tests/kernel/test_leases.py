@@ -65,7 +65,7 @@ def test_a_resource_has_one_holder(database: Database, clock: ManualClock) -> No
 def test_different_resources_do_not_conflict(database: Database) -> None:
     acquire(database, "a", "issue:1")
     acquire(database, "b", "issue:10")
-    acquire(database, "c", "issue")
+    acquire(database, "c", "issues:1")
     assert sorted(holders(database, "issue")) == ["a", "b", "c"]
     assert sorted(holders(database, "issue:1")) == ["a", "b"]
     assert holders(database, "issue:10") == ["b"]

@@ -15,6 +15,8 @@ COMMANDS = {
     "init": "intarsia.cli.setup:init",
     "issue": "intarsia.cli.issue:issue",
     "run": "intarsia.cli.run:run",
+    "lock": "intarsia.cli.lock:lock",
+    "agent": "intarsia.cli.agent:agent",
     "status": "intarsia.cli.status:status",
     "log": "intarsia.cli.status:log",
     "session": "intarsia.cli.session:session",

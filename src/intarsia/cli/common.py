@@ -38,12 +38,13 @@ class Output:
     """Text for people, or one JSON object for programs; both from the same data."""
 
     json: bool
+    dry_run: bool = False
 
     def show(self, text: str, **data: Any) -> None:
         if self.json:
-            click.echo(json.dumps({"ok": True, **data}))
+            click.echo(json.dumps({"ok": True, **({"dry_run": True} if self.dry_run else {}), **data}))
         elif text:
-            click.echo(text)
+            click.echo(f"Would be, nothing was changed: {text}" if self.dry_run else text)
 
 
 def with_output(command: Command) -> Command:
@@ -53,6 +54,18 @@ def with_output(command: Command) -> Command:
     @functools.wraps(command)
     def wrapped(*args: Any, as_json: bool, **kwargs: Any) -> Any:
         return command(Output(as_json), *args, **kwargs)
+
+    return wrapped
+
+
+def with_change(command: Command) -> Command:
+    """Like `with_output`, for a command that changes something: also `--dry-run`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+    @click.option("--dry-run", is_flag=True, help="Do it all in one transaction, show the result, and roll it back.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, as_json: bool, dry_run: bool, **kwargs: Any) -> Any:
+        return command(Output(as_json, dry_run), *args, **kwargs)
 
     return wrapped
 
@@ -68,17 +81,22 @@ def working_directory() -> Path:
         raise NotReady("The current directory is gone.", hint="Go to one that exists.") from error
 
 
-def open_project(flags: Mapping[str, Any] | None = None) -> Project:
+def open_project(flags: Mapping[str, Any] | None = None, *, dry_run: bool = False) -> Project:
     """The project around the current directory; raises NotReady, ConfigError or DatabaseError with the cure."""
     repository = find_repository()
     loaded = load(repository.root, flags=flags)
-    project = loaded.config.project.id or repository.project_id()
-    return Project(repository, loaded, open_database(repository, loaded.config, project))
+    project = loaded.config.project.id or repository.project_id(keep=not dry_run)
+    return Project(repository, loaded, open_database(repository, loaded.config, project, dry_run=dry_run))
 
 
-def open_database(repository: Repository, config: Config, project: str) -> Database:
-    state = repository.make_state()
-    return Database(config.database.url or f"sqlite://{state / 'intarsia.db'}", project)
+def open_database(repository: Repository, config: Config, project: str, *, dry_run: bool = False) -> Database:
+    """The project's database; on a dry run one that writes nothing, not even its own file."""
+    url = config.database.url or f"sqlite://{repository.state / 'intarsia.db'}"
+    if dry_run and not config.database.url and not (repository.state / "intarsia.db").exists():
+        url = "sqlite://:memory:"
+    elif not dry_run:
+        repository.make_state()
+    return Database(url, project, dry_run=dry_run)
 
 
 def actor() -> str:

@@ -29,6 +29,7 @@ Row = dict[str, Any]
 BUSY_SECONDS = 30
 POLL_SECONDS = 0.005
 CHANNEL = "intarsia"
+MEMORY = ":memory:"
 
 
 class Engine(Protocol):
@@ -101,8 +102,9 @@ class Transaction:
 class Database:
     """Opened on `url`, for one project. Safe to share between the threads of a process."""
 
-    def __init__(self, url: str, project: str, clock: Clock | None = None) -> None:
+    def __init__(self, url: str, project: str, clock: Clock | None = None, *, dry_run: bool = False) -> None:
         self.url = url
+        self.dry_run = dry_run
         self.project = project
         self._clock = clock
         self._lock = threading.RLock()
@@ -116,8 +118,8 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """All or nothing, and alone: no other process changes this project meanwhile."""
-        with self._lock, self._running(lock=self.project) as tx:
+        """All or nothing, and alone: no other process changes this project meanwhile. On a dry run, nothing."""
+        with self._lock, self._running(lock=self.project, keep=not self.dry_run) as tx:
             yield tx
 
     @contextmanager
@@ -127,7 +129,7 @@ class Database:
             yield tx
 
     @contextmanager
-    def _running(self, lock: str | None) -> Iterator[Transaction]:
+    def _running(self, lock: str | None, *, keep: bool = True) -> Iterator[Transaction]:
         if self._open:
             raise RuntimeError("A transaction of this thread is open already, and they do not nest.")
         self._engine.begin(lock)
@@ -138,7 +140,7 @@ class Database:
             self._engine.rollback()
             raise
         else:
-            self._engine.commit()
+            self._engine.commit() if keep else self._engine.rollback()
         finally:
             self._open = False
 
@@ -200,7 +202,7 @@ def _connect(url: str) -> Engine:
 
 def _sqlite_path(url: str) -> Path:
     path = url.removeprefix("sqlite://")
-    if not path.startswith("/") or path == "/":
+    if path != MEMORY and (not path.startswith("/") or path == "/"):
         raise ConfigError(f"database.url {url!r} names no absolute path.", hint="Write sqlite:////absolute/path.db")
     return Path(path)
 

@@ -159,7 +159,7 @@ def claim(tx: Transaction, session: str, ttl: int, only: Collection[str] = ()) -
         return None
     issue = found[0]
     lease = leases.acquire(tx, session, issue.resource, ttl, note=issue.title)
-    _set(tx, issue.id, status="in_progress", assignee=session)
+    change(tx, issue.id, status="in_progress", assignee=session)
     return get(tx, issue.id), lease
 
 
@@ -168,7 +168,7 @@ def close(tx: Transaction, issue_id: str, resolution: str, actor: str, session: 
     issue = get(tx, issue_id)
     if issue.status == "closed":
         raise Conflict(f"{issue_id} is closed already ({issue.resolution}).")
-    _set(tx, issue_id, status="closed", resolution=resolution, assignee=None, closed=tx.now)
+    change(tx, issue_id, status="closed", resolution=resolution, assignee=None, closed=tx.now)
     events.record(tx, "issue_closed", actor=actor, issue=issue_id, session=session, resolution=resolution)
     return get(tx, issue_id)
 
@@ -178,7 +178,7 @@ def reopen(tx: Transaction, issue_id: str, actor: str, note: str = "") -> Issue:
     if issue.status == "open":
         raise Conflict(f"{issue_id} is open already.")
     labels = [label for label in issue.labels if label != NEEDS_FOLLOWUP]
-    _set(tx, issue_id, status="open", resolution=None, assignee=None, closed=None, labels=json.dumps(labels))
+    change(tx, issue_id, status="open", resolution=None, assignee=None, closed=None, labels=json.dumps(labels))
     events.record(tx, "issue_reopened", actor=actor, issue=issue_id, note=note)
     return get(tx, issue_id)
 
@@ -188,7 +188,7 @@ def requeue(
 ) -> None:
     """Put a claimed issue back among the open ones and say why; counts as an attempt unless told otherwise."""
     issue = get(tx, issue_id)
-    _set(tx, issue_id, status="open", assignee=None, attempts=issue.attempts + int(attempt))
+    change(tx, issue_id, status="open", assignee=None, attempts=issue.attempts + int(attempt))
     events.record(tx, "issue_requeued", actor=actor, issue=issue_id, session=session, note=note)
 
 
@@ -196,7 +196,7 @@ def block(tx: Transaction, issue_id: str, note: str, actor: str, session: str | 
     """Set an issue aside for a person: status blocked, label needs-followup, and the reason as a note."""
     issue = get(tx, issue_id)
     labels = sorted({*issue.labels, NEEDS_FOLLOWUP})
-    _set(tx, issue_id, status="blocked", assignee=None, attempts=issue.attempts + 1, labels=json.dumps(labels))
+    change(tx, issue_id, status="blocked", assignee=None, attempts=issue.attempts + 1, labels=json.dumps(labels))
     events.record(tx, "issue_blocked", actor=actor, issue=issue_id, session=session, note=note)
 
 
@@ -214,7 +214,7 @@ def add_dependency(tx: Transaction, issue_id: str, target: str, kind: str, actor
     if kind in ("blocks", "parent-child"):
         _refuse_cycle(tx, issue_id, target)
     if kind == "parent-child":
-        _set(tx, issue_id, parent=target)
+        change(tx, issue_id, parent=target)
     else:
         tx.execute(
             """INSERT INTO dependencies (project, issue, target, kind) VALUES (:project, :issue, :target, :kind)
@@ -235,7 +235,7 @@ def remove_dependency(tx: Transaction, issue_id: str, target: str, actor: str) -
         target=target,
     )
     if issue.parent == target:
-        _set(tx, issue_id, parent=None)
+        change(tx, issue_id, parent=None)
     elif not removed:
         raise NotFound(f"{issue_id} does not depend on {target}.", hint=f"See: intarsia issue show {issue_id}")
     events.record(tx, "dependency_removed", actor=actor, issue=issue_id, target=target)
@@ -318,7 +318,8 @@ def _row(tx: Transaction, issue_id: str) -> Row | None:
     return tx.one("SELECT * FROM issues WHERE project = :project AND id = :id", id=issue_id)
 
 
-def _set(tx: Transaction, issue_id: str, **values: Any) -> None:
+def change(tx: Transaction, issue_id: str, **values: Any) -> None:
+    """Set columns of an issue; the caller records why."""
     assignments = ", ".join(f"{name} = :{name}" for name in values)
     tx.execute(
         f"UPDATE issues SET {assignments}, updated = :now WHERE project = :project AND id = :id", id=issue_id, **values

@@ -140,6 +140,11 @@ def write(tx: Transaction, session: str, asked: Collection[Want], ttl: int, note
     token, expires = next_token(tx), tx.now + ttl
     for want in asked:
         tx.execute(
+            "DELETE FROM leases WHERE project = :project AND key = :key AND expires <= :now AND session <> :session",
+            key=want.resource.key,
+            session=session,
+        )
+        tx.execute(
             """INSERT INTO leases (project, key, resource, session, mode, token, note, acquired, expires)
                VALUES (:project, :key, :resource, :session, :mode, :token, :note, :now, :expires)
                ON CONFLICT (project, key, session) DO UPDATE SET
@@ -191,6 +196,30 @@ def renew(tx: Transaction, sessions: Collection[str], ttl: int) -> int:
         )
         for session in sessions
     )
+
+
+def renew_one(tx: Transaction, session: str, resource: str, ttl: int) -> bool:
+    """Move the expiry of one living grant; false if this session does not hold it."""
+    check_ttl(ttl)
+    changed = tx.execute(
+        """UPDATE leases SET expires = :expires
+            WHERE project = :project AND key = :key AND session = :session AND expires > :now""",
+        key=parse(resource).key,
+        session=session,
+        expires=tx.now + ttl,
+    )
+    return changed == 1
+
+
+def drop(tx: Transaction, lease: Lease) -> None:
+    """Forget a grant, living or not, if it is still the same one."""
+    tx.execute(
+        "DELETE FROM leases WHERE project = :project AND key = :key AND session = :session AND token = :token",
+        key=lease.key,
+        session=lease.session,
+        token=lease.token,
+    )
+    tx.wake()
 
 
 def release(tx: Transaction, session: str, resource: str) -> bool:
@@ -253,8 +282,7 @@ def check_ttl(ttl: int) -> None:
 
 def held_error(lease: Lease) -> Held:
     return Held(
-        f"{lease.resource} is held by {lease.session} ({lease.mode}) since {iso(lease.acquired)}.",
-        hint="Wait for it with --wait SECONDS, or do something else meanwhile.",
+        f"{lease.resource} is held by {lease.session} since {iso(lease.acquired)}.",
         resource=lease.resource,
         holder=lease.session,
         held_since=iso(lease.acquired),

@@ -147,6 +147,11 @@ def get(tx: Transaction, session_id: str) -> Session:
     return _session(row)
 
 
+def exists(tx: Transaction, session_id: str) -> bool:
+    found = tx.one("SELECT 1 AS one FROM sessions WHERE project = :project AND id = :id", id=session_id)
+    return found is not None
+
+
 def find(
     tx: Transaction, *, stages: Collection[str] = (), issue: str | None = None, limit: int = 1000
 ) -> list[Session]:
@@ -267,6 +272,8 @@ def expire(tx: Transaction, *, spare_host: str = "") -> list[Session]:
     """Requeue the issues of sessions whose lease ran out, except those of `spare_host`, which can resume them."""
     gone = []
     for lease in leases.lapsed(tx, "issue:"):
+        if not exists(tx, lease.session):
+            continue
         session = get(tx, lease.session)
         if spare_host and session.supervisor.startswith(f"{spare_host}:"):
             continue

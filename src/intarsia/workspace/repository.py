@@ -73,16 +73,17 @@ class Repository:
             ) from error
         return self.state
 
-    def project_id(self) -> str:
+    def project_id(self, *, keep: bool = True) -> str:
         """The root commit's first 12 digits, so that clones on several hosts agree; kept, as finding it is slow."""
         kept = self.state / "project"
         if kept.is_file() and (text := kept.read_text(encoding="utf-8").strip()):
             return text
         self.require_commit()
         roots = self.git.run("rev-list", "--max-parents=0", "HEAD").split()
-        self.make_state()
         project = min(roots)[:12]
-        kept.write_text(project + "\n", encoding="utf-8")
+        if keep:
+            self.make_state()
+            kept.write_text(project + "\n", encoding="utf-8")
         return project
 
     def require_commit(self) -> None:
