@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -288,6 +289,29 @@ def test_config_show_tells_origins_and_no_password(sandbox: Sandbox) -> None:
     assert settings["run.followups"] == {"value": 1, "origin": "INTARSIA_RUN_FOLLOWUPS"}
     assert settings["run.lease"]["origin"] == "default"
     assert set(sandbox.json("config", "show", "run.agents", env=env)["settings"]) == {"run.agents"}
+
+
+# The record, as it grows.
+
+
+def test_a_follower_of_the_log_gets_every_event_once_until_it_is_stopped(sandbox: Sandbox) -> None:
+    sandbox.issue("it-1")
+    follower = sandbox.start("log", "--follow", "--json")
+    assert follower.stdout
+    first = json.loads(follower.stdout.readline())
+    sandbox.issue("it-2")
+    sandbox.ok("issue", "close", "it-1")
+    events = [first, *(json.loads(follower.stdout.readline()) for _ in range(2))]
+    follower.send_signal(signal.SIGINT)
+    rest, _ = follower.communicate(timeout=30)
+    assert [(event["kind"], event["issue"]) for event in events] == [
+        ("issue_created", "it-1"),
+        ("issue_created", "it-2"),
+        ("issue_closed", "it-1"),
+    ]
+    assert [event["id"] for event in events] == sorted({event["id"] for event in events})
+    assert follower.returncode == 130
+    assert rest.strip() == "Interrupted."
 
 
 # Output that nobody reads.

@@ -276,7 +276,7 @@ class Pipeline:
             "working",
             _first_line(problem),
             turn=turn + 1,
-            prompt=prompts.followup(self._issue.id, problem, left),
+            prompt=prompts.followup(self._issue.id, problem, left, self._task()),
             head=found.head if found else self._desk.head,
             progress=_progress(found) if found else self._row.progress,
             resolution=None,
@@ -338,7 +338,6 @@ class Pipeline:
         return Limits(wall, idle, limits.output)
 
     def _turn(self, worktree: Worktree) -> Turn:
-        commands = [check.command for check in self._context.config.check_list().values()]
         env = {
             **self._desk.env(worktree),
             "INTARSIA_ROLE": "agent",
@@ -349,12 +348,16 @@ class Pipeline:
             session=self._row.id,
             issue=self._issue.id,
             number=self._row.turn,
-            prompt=self._row.prompt or prompts.task(self._issue, self._context.target, commands),
+            prompt=self._row.prompt or self._task(),
             workspace=worktree.path,
             folder=self._folder,
             env=env,
             limits=self._limits(),
         )
+
+    def _task(self) -> str:
+        commands = [check.command for check in self._context.config.check_list().values()]
+        return prompts.task(self._issue, self._context.target, commands)
 
     def _require_room(self, problem: str = "") -> None:
         """What fails on a full disk proves nothing: raises NotReady, which leaves the session to the next run."""

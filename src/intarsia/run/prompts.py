@@ -22,10 +22,13 @@ def task(issue: Issue, target: str, checks: Collection[str]) -> str:
     )
 
 
-def followup(issue: str, problem: str, left: int) -> str:
+def followup(issue: str, problem: str, left: int, task: str) -> str:
+    """What failed, and the task again: not every agent program remembers the conversation."""
     tries = f"{left} more tries after this one" if left != 1 else "one more try after this one"
     sentence = problem[:1].upper() + problem[1:]
-    return _fill("followup.md", issue=issue, problem=sentence, left=tries if left else "this is the last try")
+    return _fill(
+        "followup.md", issue=issue, problem=sentence, left=tries if left else "this is the last try", task=task
+    )
 
 
 def _fill(name: str, **values: str) -> str:
