@@ -97,7 +97,12 @@ class Gate(Model):
 
 
 class Agent(Model):
-    driver: Annotated[str, Meta(pattern="^(command|script)$", description="What runs it: command or script.")]
+    driver: Annotated[
+        str, Meta(pattern="^(command|script|)$", description="What runs it: command or script; empty: not intarsia.")
+    ] = ""
+    heartbeat: Annotated[
+        int, Meta(ge=1, le=57_600, description="Seconds between its heartbeats; 1.5 times that ends its claims.")
+    ] = 1200
     command: Annotated[
         str,
         Meta(description="Program and arguments; {prompt}, {prompt_file}, {issue}, {session}, {turn} are filled in."),
@@ -109,6 +114,28 @@ class Agent(Model):
     )
     wall: Annotated[Seconds | None, Meta(description="Overrides limits.wall for this agent.")] = None
     idle: Annotated[Seconds | None, Meta(description="Overrides limits.idle for this agent.")] = None
+
+
+class Queue(Model):
+    handler: Annotated[str, Meta(description="Agent that works on it.")] = ""
+    sla: Annotated[int, Meta(ge=0, description="Minutes until an issue in it is overdue; 0: never.")] = 0
+    prefix: Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9]{0,7}$", description="First part of its ids.")] = "ia"
+    escalate_to: Annotated[str, Meta(description="Queue that gets its disagreements.")] = ""
+
+
+class Daily(Model):
+    order: Annotated[list[str], Meta(description="Agents that write a daily summary, in this order.")] = field(
+        default_factory=list
+    )
+    timeout: Annotated[
+        int, Meta(ge=1, description="Minutes after which the next one may skip who has not written.")
+    ] = 60
+
+
+class Sync(Model):
+    command: Annotated[str, Meta(min_length=1, description="Shell command that gets events as JSON lines.")]
+    timeout: Annotated[int, Meta(ge=1, description="Seconds it may take.")] = 60
+    retries: Annotated[int, Meta(ge=0, description="Failures in a row after which only `sync retry` tries again.")] = 8
 
 
 class Config(Model):
@@ -127,6 +154,13 @@ class Config(Model):
         dict[str, Check | str],
         Meta(description="Commands that must pass on the exact tree that lands: NAME = 'command', or a table."),
     ] = field(default_factory=dict)
+    queues: Annotated[dict[str, Queue], Meta(description="Queues by name; 'default' is always there.")] = field(
+        default_factory=dict
+    )
+    daily: Annotated[Daily, Meta(description="The daily summary.")] = field(default_factory=Daily)
+    sync: Annotated[dict[str, Sync], Meta(description="Outbound synchronisation by name.")] = field(
+        default_factory=dict
+    )
     agents: Annotated[dict[str, Agent], Meta(description="Agents by name.")] = field(default_factory=dict)
 
     def check_list(self) -> dict[str, Check]:
@@ -289,7 +323,7 @@ def flatten(config: Config) -> dict[str, Any]:
     """Every effective value by its dotted key."""
     plain = msgspec.to_builtins(config)
     found = {".".join(key): value for key, value in _leaves(plain)}
-    return {**found, **{name: {} for name in ("checks", "agents") if not plain[name]}}
+    return {**found, **{name: {} for name, value in plain.items() if value == {}}}
 
 
 class Described(Struct, frozen=True):

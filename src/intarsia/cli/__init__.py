@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib import import_module
 
 import click
 
 import intarsia
+from intarsia.cli.lazy import LazyGroup
 from intarsia.errors import IntarsiaError, NotReady
 
 COMMANDS = {
@@ -28,20 +28,9 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
-        command = getattr(import_module(module), name)
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(intarsia.__version__, "-V", "--version", prog_name="intarsia")
 def cli() -> None:
     """Run a team of coding agents on one codebase, and land only proven work.

@@ -116,7 +116,7 @@ def _database(repository: Repository, config: Config) -> str:
 def _agents(repository: Repository, config: Config) -> str:
     from intarsia.run.start import make_driver
 
-    for agent in config.agents.values():
+    for agent in [agent for agent in config.agents.values() if agent.driver]:
         make_driver(agent, repository.root).check()
     return ", ".join(config.agents) or "none configured; name one with: intarsia run --agent 'command: …'"
 

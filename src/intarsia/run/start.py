@@ -56,9 +56,10 @@ def choose_agent(config: Config) -> tuple[str, Agent]:
                 f"There is no agent {chosen!r} (known: {known}).", hint="Add it under [agents], or: " + _HOW
             )
         return chosen, config.agents[chosen]
-    if len(config.agents) == 1:
-        return next(iter(config.agents.items()))
-    why = "several agents are configured" if config.agents else "no agent is configured"
+    runnable = {name: agent for name, agent in config.agents.items() if agent.driver}
+    if len(runnable) == 1:
+        return next(iter(runnable.items()))
+    why = "several agents are configured" if runnable else "no agent that intarsia can run is configured"
     raise ConfigError(f"Which agent? {why}.", hint="Set run.agent in intarsia.toml, or: " + _HOW)
 
 
@@ -66,6 +67,10 @@ _HOW = "intarsia run --agent 'command: my-agent --task {prompt_file}'"
 
 
 def make_driver(agent: Agent, root: Path) -> Driver:
+    if not agent.driver:
+        raise ConfigError(
+            "This agent has no driver: intarsia does not run it.", hint="Set its driver in intarsia.toml."
+        )
     if agent.driver == "command":
         return CommandDriver(agent.command, agent.followup)
     return ScriptDriver(root / Path(agent.scenario).expanduser())
