@@ -6,15 +6,20 @@ from typing import Any
 
 import click
 
-from intarsia.cli.common import Output, actor, open_project, read_text, table, with_output
+from intarsia.cli.common import Output, actor, open_project, read_text, table, with_change, with_output
+from intarsia.cli.lazy import LazyGroup
+from intarsia.cli.queues import find_queue
 from intarsia.clock import iso
-from intarsia.errors import Conflict
-from intarsia.kernel import issues, sessions
+from intarsia.errors import Conflict, UsageError
+from intarsia.kernel import decisions, issues, leases, sessions
 from intarsia.kernel.database import Transaction
+from intarsia.kernel.decisions import Decision
 from intarsia.kernel.issues import DEPENDENCY_KINDS, STATUSES, TYPES, Draft, Issue
 
+CLAIMS = ("claim", "heartbeat", "complete", "amend", "release", "block", "unblock", "transfer", "escalate")
 
-@click.group()
+
+@click.group(cls=LazyGroup, lazy={name: f"intarsia.cli.claims:{name}" for name in CLAIMS})
 def issue() -> None:
     """Create, list and change issues.
 
@@ -26,7 +31,7 @@ def issue() -> None:
 
 
 @issue.command()
-@click.argument("title")
+@click.argument("words", nargs=-1, required=True, metavar="[QUEUE] TITLE")
 @click.option("--body", "-b", default="", help="What is wanted; '-' reads it from standard input.")
 @click.option("--acceptance", default="", help="How to tell that it is done.")
 @click.option("--type", "type_", type=click.Choice(TYPES), default="task", show_default=True)
@@ -38,16 +43,31 @@ def issue() -> None:
 @click.option("--blocks", multiple=True, metavar="ID", help="An issue that waits for this one.")
 @click.option("--external", help="Its name in another tracker.")
 @click.option("--id", "id_", help="Its id; by default a short one is made.")
-@with_output
-def new(output: Output, /, title: str, body: str, type_: str, id_: str | None, **values: Any) -> None:
-    """Create an issue.
+@with_change
+def new(output: Output, /, words: tuple[str, ...], body: str, type_: str, id_: str | None, **values: Any) -> None:
+    """Create an issue, in the queue `default` unless one is named before the title.
 
     \b
     Example:
       intarsia issue new "Add a --version flag" --body "Print name and version." --priority 1 --blocks ia-7f3a
+      intarsia issue new architect-decisions "Which parser?"
     """
-    draft = Draft(title=title, body=read_text(body), type=type_, id=id_, **values)
-    with open_project().database.transaction() as tx:
+    if len(words) > 2:
+        raise UsageError("Too many words.", hint="Put the title into quotes.")
+    queue, title = words if len(words) == 2 else ("default", words[0])
+    project = open_project(dry_run=output.dry_run)
+    settings = find_queue(project, queue)
+    draft = Draft(
+        title=title,
+        body=read_text(body),
+        type=type_,
+        id=id_,
+        queue=queue,
+        prefix=settings.prefix,
+        sla=settings.sla,
+        **values,
+    )
+    with project.database.transaction() as tx:
         created = issues.create(tx, draft, actor())
     output.show(created.id, issue=created.as_json())
 
@@ -99,11 +119,13 @@ def show(output: Output, /, id: str) -> None:
         edges = issues.dependencies(tx, id)
         notes = issues.notes(tx, id)
         tried = sessions.find(tx, issue=id)
+        decided = decisions.of(tx, id)
     output.show(
-        _details(found, edges, notes, [f"{s.id} {s.stage} {s.reason}" for s in reversed(tried)]),
+        _details(found, edges, notes, decided, [f"{s.id} {s.stage} {s.reason}" for s in reversed(tried)]),
         issue=found.as_json(),
         dependencies=edges,
         notes=notes,
+        decisions=[decision.as_json() for decision in decided],
         sessions=[s.as_json() for s in tried],
     )
 
@@ -111,7 +133,7 @@ def show(output: Output, /, id: str) -> None:
 @issue.command()
 @click.argument("id")
 @click.option("--reason", "-r", default="done", show_default=True, help="Recorded as its resolution.")
-@with_output
+@with_change
 def close(output: Output, /, id: str, reason: str) -> None:
     """Close an issue by hand.
 
@@ -119,7 +141,7 @@ def close(output: Output, /, id: str, reason: str) -> None:
     Example:
       intarsia issue close ia-7f3a --reason "fixed elsewhere"
     """
-    with open_project().database.transaction() as tx:
+    with open_project(dry_run=output.dry_run).database.transaction() as tx:
         _refuse_if_worked_on(tx, id)
         sessions.cancel_parked(tx, id, actor())
         closed = issues.close(tx, id, reason, actor())
@@ -129,7 +151,7 @@ def close(output: Output, /, id: str, reason: str) -> None:
 @issue.command()
 @click.argument("id")
 @click.option("--note", default="", help="Why; agents are not told, people are.")
-@with_output
+@with_change
 def reopen(output: Output, /, id: str, note: str) -> None:
     """Make a closed or blocked issue open again, so that the next run takes it.
 
@@ -137,7 +159,7 @@ def reopen(output: Output, /, id: str, note: str) -> None:
     Example:
       intarsia issue reopen ia-7f3a --note "the missing key is there now"
     """
-    with open_project().database.transaction() as tx:
+    with open_project(dry_run=output.dry_run).database.transaction() as tx:
         _refuse_if_worked_on(tx, id)
         sessions.cancel_parked(tx, id, actor())
         opened = issues.reopen(tx, id, actor(), note)
@@ -158,7 +180,7 @@ def dep() -> None:
 @click.argument("id")
 @click.argument("other")
 @click.option("--kind", type=click.Choice(DEPENDENCY_KINDS), default="blocks", show_default=True)
-@with_output
+@with_change
 def dep_add(output: Output, /, id: str, other: str, kind: str) -> None:
     """ID waits for OTHER (blocks), is its child (parent-child), or refers to it.
 
@@ -166,7 +188,7 @@ def dep_add(output: Output, /, id: str, other: str, kind: str) -> None:
     Example:
       intarsia issue dep add ia-2 ia-1
     """
-    with open_project().database.transaction() as tx:
+    with open_project(dry_run=output.dry_run).database.transaction() as tx:
         issues.add_dependency(tx, id, other, kind, actor())
         edges = issues.dependencies(tx, id)
     output.show(f"{id} {_EDGES[kind]} {other}.", id=id, dependencies=edges)
@@ -175,7 +197,7 @@ def dep_add(output: Output, /, id: str, other: str, kind: str) -> None:
 @dep.command(name="remove")
 @click.argument("id")
 @click.argument("other")
-@with_output
+@with_change
 def dep_remove(output: Output, /, id: str, other: str) -> None:
     """Forget that ID depends on OTHER.
 
@@ -183,7 +205,7 @@ def dep_remove(output: Output, /, id: str, other: str) -> None:
     Example:
       intarsia issue dep remove ia-2 ia-1
     """
-    with open_project().database.transaction() as tx:
+    with open_project(dry_run=output.dry_run).database.transaction() as tx:
         issues.remove_dependency(tx, id, other, actor())
         edges = issues.dependencies(tx, id)
     output.show(f"{id} no longer depends on {other}.", id=id, dependencies=edges)
@@ -219,6 +241,9 @@ def _refuse_if_worked_on(tx: Transaction, issue_id: str) -> None:
             f"{issue_id} is being worked on by session {session.id}.",
             hint="Wait for it, or stop the run (Ctrl-C twice) first.",
         )
+    for lease in leases.on(tx, f"issue:{issue_id}"):
+        if lease.session != actor():
+            raise leases.held_error(lease)
 
 
 def _listing(found: list[Issue]) -> str:
@@ -233,9 +258,14 @@ def _edge_lines(edges: list[dict[str, str]]) -> str:
     return "\n".join(f"{edge['issue']} {_EDGES[edge['kind']]} {edge['target']}" for edge in edges)
 
 
-def _details(found: Issue, edges: list[dict[str, str]], notes: list[str], tried: list[str]) -> str:
+def _details(
+    found: Issue, edges: list[dict[str, str]], notes: list[str], decided: list[Decision], tried: list[str]
+) -> str:
     head = f"{found.id}: {found.title}\n{found.type}, P{found.priority}, {found.status}"
     facts = {
+        "queue": found.queue,
+        "assignee": found.assignee or "",
+        "due": iso(found.due) or "",
         "resolution": found.resolution or "",
         "labels": ", ".join(found.labels),
         "claims": ", ".join(found.claims),
@@ -247,6 +277,7 @@ def _details(found: Issue, edges: list[dict[str, str]], notes: list[str], tried:
     for title, lines in {
         "Acceptance": found.acceptance.splitlines(),
         "Dependencies": _edge_lines(edges).splitlines(),
+        "Decisions": [f"{iso(d.time)} {d.actor}: {d.text}" for d in decided],
         "Notes": notes,
         "Sessions": tried,
     }.items():

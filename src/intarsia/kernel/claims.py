@@ -90,8 +90,8 @@ def unblock(tx: Transaction, issue_id: str, actor: str, note: str = "") -> Issue
     return issues.reopen(tx, issue_id, actor, note)
 
 
-def transfer(tx: Transaction, issue_id: str, actor: str, queue: str, sla: int | None, note: str = "") -> Issue:
-    """Move an issue to another queue, whose SLA (minutes) starts now; a claim on it must be the actor's, and ends."""
+def transfer(tx: Transaction, issue_id: str, actor: str, queue: str, sla: int, note: str = "") -> Issue:
+    """Move an issue to another queue, whose SLA (minutes, 0: none) starts now; a claim must be the actor's, and ends."""
     issue = issues.get(tx, issue_id)
     if issue.status == "closed":
         raise Conflict(f"{issue_id} is closed already ({issue.resolution}).")
@@ -99,16 +99,15 @@ def transfer(tx: Transaction, issue_id: str, actor: str, queue: str, sla: int | 
         raise Conflict(f"{issue_id} is in {queue} already.")
     if issue.status == "in_progress":
         release(tx, issue_id, actor, f"Transferred to {queue}.")
-    issues.change(tx, issue_id, queue=queue, due=None if sla is None else tx.now + sla * 60)
+    issues.change(tx, issue_id, queue=queue, due=tx.now + sla * 60 if sla else None)
     events.record(tx, "issue_transferred", actor=actor, issue=issue_id, source=issue.queue, target=queue, note=note)
     return issues.get(tx, issue_id)
 
 
-def escalate(tx: Transaction, issue_id: str, actor: str, draft: Draft, sla: int | None) -> Issue:
+def escalate(tx: Transaction, issue_id: str, actor: str, draft: Draft) -> Issue:
     """Open another issue about a disagreement on this one, which stays as it is; the two are linked."""
     issues.get(tx, issue_id)
     raised = issues.create(tx, draft, actor)
-    issues.change(tx, raised.id, due=None if sla is None else tx.now + sla * 60)
     issues.add_dependency(tx, raised.id, issue_id, "related", actor)
     events.record(tx, "issue_escalated", actor=actor, issue=issue_id, to=raised.id, queue=draft.queue)
     return issues.get(tx, raised.id)

@@ -24,7 +24,7 @@ ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Draft(Struct, frozen=True):
-    """What a person gives to make an issue; everything else starts at its default."""
+    """What a person gives to make an issue; everything else starts at its default. `sla` is in minutes, 0 for none."""
 
     title: str
     body: str = ""
@@ -39,6 +39,8 @@ class Draft(Struct, frozen=True):
     external: str | None = None
     queue: str = "default"
     id: str | None = None
+    prefix: str = "ia"
+    sla: int = 0
 
 
 class Issue(Struct, frozen=True):
@@ -78,14 +80,14 @@ def create(tx: Transaction, draft: Draft, actor: str) -> Issue:
     _check(draft)
     if draft.id is not None and _row(tx, draft.id):
         raise InputError(f"There is already an issue {draft.id}.")
-    issue_id = draft.id or _fresh_id(tx)
+    issue_id = draft.id or _fresh_id(tx, draft.prefix)
     for other in (*draft.needs, *draft.blocks, *([draft.parent] if draft.parent else [])):
         get(tx, other)
     tx.execute(
         """INSERT INTO issues (project, id, title, body, acceptance, type, priority, status, queue, labels, claims,
-               parent, external, attempts, created, updated)
+               parent, external, due, attempts, created, updated)
            VALUES (:project, :id, :title, :body, :acceptance, :type, :priority, 'open', :queue, :labels, :claims,
-               :parent, :external, 0, :now, :now)""",
+               :parent, :external, :due, 0, :now, :now)""",
         id=issue_id,
         title=draft.title.strip(),
         body=draft.body,
@@ -97,6 +99,7 @@ def create(tx: Transaction, draft: Draft, actor: str) -> Issue:
         claims=json.dumps(list(draft.claims)),
         parent=draft.parent,
         external=draft.external,
+        due=tx.now + draft.sla * 60 if draft.sla else None,
     )
     for needed in draft.needs:
         add_dependency(tx, issue_id, needed, "blocks", actor)
@@ -146,15 +149,20 @@ _READY = """
 """
 
 
-def ready(tx: Transaction, only: Collection[str] = (), limit: int = 1_000_000) -> list[Issue]:
-    """Open issues nothing stands in the way of, most urgent first; of `only` these ids, if any are given."""
+def ready(
+    tx: Transaction, only: Collection[str] = (), queues: Collection[str] = (), limit: int = 1_000_000
+) -> list[Issue]:
+    """Open issues nothing stands in the way of, most urgent first; only these ids and queues, where any are given."""
     among = f"AND id IN ({_quoted(only)})" if only else ""
+    among += f" AND queue IN ({_quoted(queues)})" if queues else ""
     return _issues(tx, tx.all(f"{_READY} {among} ORDER BY priority, created, id LIMIT :limit", limit=limit))
 
 
-def claim(tx: Transaction, session: str, ttl: int, only: Collection[str] = ()) -> tuple[Issue, leases.Lease] | None:
+def claim(
+    tx: Transaction, session: str, ttl: int, only: Collection[str] = (), queues: Collection[str] = ()
+) -> tuple[Issue, leases.Lease] | None:
     """Give the most urgent ready issue to `session`, with its lease; None when nothing is ready."""
-    found = ready(tx, only, limit=1)
+    found = ready(tx, only, queues, limit=1)
     if not found:
         return None
     issue = found[0]
@@ -307,9 +315,9 @@ def check_id(issue_id: str) -> None:
         )
 
 
-def _fresh_id(tx: Transaction) -> str:
+def _fresh_id(tx: Transaction, prefix: str) -> str:
     size = 2
-    while _row(tx, candidate := f"ia-{os.urandom(size).hex()}"):
+    while _row(tx, candidate := f"{prefix}-{os.urandom(size).hex()}"):
         size = min(size + 1, 8)
     return candidate
 

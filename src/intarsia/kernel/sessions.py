@@ -98,10 +98,11 @@ def start(
     secret: str,
     ttl: int,
     only: Collection[str] = (),
+    queues: Collection[str] = (),
 ) -> tuple[Session, issues.Issue] | None:
     """Claim the most urgent ready issue for a new session; None when nothing is ready."""
     session_id = new_id()
-    claimed = issues.claim(tx, session_id, ttl, only)
+    claimed = issues.claim(tx, session_id, ttl, only, queues)
     if claimed is None:
         return None
     issue, lease = claimed
