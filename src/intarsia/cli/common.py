@@ -44,7 +44,7 @@ class Output:
         if self.json:
             click.echo(json.dumps({"ok": True, **({"dry_run": True} if self.dry_run else {}), **data}))
         elif text:
-            click.echo(f"Would be, nothing was changed: {text}" if self.dry_run else text)
+            click.echo(f"Dry run, nothing was changed: {text}" if self.dry_run else text)
 
 
 def with_output(command: Command) -> Command:

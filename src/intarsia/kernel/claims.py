@@ -91,7 +91,9 @@ def unblock(tx: Transaction, issue_id: str, actor: str, note: str = "") -> Issue
 
 
 def transfer(tx: Transaction, issue_id: str, actor: str, queue: str, sla: int, note: str = "") -> Issue:
-    """Move an issue to another queue, whose SLA (minutes, 0: none) starts now; a claim must be the actor's, and ends."""
+    """Move an issue to another queue, whose SLA (minutes; 0: none) starts now; a claim on it ends, and only its
+    holder may do it.
+    """
     issue = issues.get(tx, issue_id)
     if issue.status == "closed":
         raise Conflict(f"{issue_id} is closed already ({issue.resolution}).")
