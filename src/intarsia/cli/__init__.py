@@ -17,6 +17,8 @@ COMMANDS = {
     "run": "intarsia.cli.run:run",
     "lock": "intarsia.cli.lock:lock",
     "agent": "intarsia.cli.agent:agent",
+    "message": "intarsia.cli.message:message",
+    "daily": "intarsia.cli.daily:daily",
     "queue": "intarsia.cli.queues:queue",
     "guardian": "intarsia.cli.queues:guardian",
     "status": "intarsia.cli.status:status",

@@ -44,6 +44,7 @@ class Engine(Protocol):
     def rollback(self) -> None: ...
     def now(self) -> float: ...
     def wake(self, project: str) -> None: ...
+    def announce(self, project: str) -> None: ...
     def changes(self, project: str) -> object: ...
     def wait(self, project: str, seen: object, seconds: float) -> None: ...
     def has_table(self, name: str) -> bool: ...
@@ -72,6 +73,10 @@ class Transaction:
     def wake(self) -> None:
         """Let those who wait for a resource look again when this transaction is done."""
         self._engine.wake(self.project)
+
+    def announce(self) -> None:
+        """Let everybody who waits in `wait_for_change` look again when this transaction is done."""
+        self._engine.announce(self.project)
 
     def all(self, sql: str, **params: Any) -> list[Row]:
         return self._run(sql, params)[0]
@@ -214,7 +219,7 @@ class SQLite:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reading = False
-        self._commits = 0
+        self._wakes = 0
         try:
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
@@ -257,7 +262,6 @@ class SQLite:
         except DatabaseError:
             self.rollback()
             raise
-        self._commits += 1
 
     def rollback(self) -> None:
         if self._connection.in_transaction:
@@ -268,11 +272,14 @@ class SQLite:
         return time.time()
 
     def wake(self, project: str) -> None:
-        """Every commit shows in `changes` of every connection."""
+        """Every commit shows in `changes` of every other connection; this is for the threads that share this one."""
+        self._wakes += 1
+
+    announce = wake
 
     def changes(self, project: str) -> object:
         version = self._run("PRAGMA data_version", {})[0][0]["data_version"]
-        return version, self._commits
+        return version, self._wakes
 
     def wait(self, project: str, seen: object, seconds: float) -> None:
         time.sleep(min(seconds, POLL_SECONDS))
@@ -376,13 +383,16 @@ class PostgreSQL:
             {"channel": CHANNEL, "project": project},
         )
 
+    def announce(self, project: str) -> None:
+        self._run("SELECT pg_notify(%(channel)s, %(project)s)", {"channel": CHANNEL, "project": project})
+
     def changes(self, project: str) -> object:
         """Listens from the first call on, so that no wake-up after it is missed."""
-        with self._listening:
-            if self._listener is None or self._listener.closed:
+        if self._listener is None or self._listener.closed:
+            with self._listening:
                 self._listener = self._connect()
                 self._listener.execute(f"LISTEN {CHANNEL}")
-            return self._heard
+        return self._heard  # without `_listening`: a thread that waits keeps it, and all transactions would wait for that
 
     def wait(self, project: str, seen: object, seconds: float) -> None:
         with self._listening:

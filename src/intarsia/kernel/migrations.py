@@ -104,8 +104,9 @@ MIGRATIONS: list[list[str]] = [
         """
         CREATE TABLE messages (
             id {identity}, project TEXT NOT NULL, time {double} NOT NULL, sender TEXT NOT NULL,
-            kind TEXT NOT NULL, body TEXT NOT NULL, reply_to BIGINT, thread BIGINT
+            addressed TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, reply_to BIGINT, thread BIGINT
         )""",
+        "CREATE INDEX messages_by_thread ON messages (project, thread)",
         """
         CREATE TABLE recipients (
             project TEXT NOT NULL, recipient TEXT NOT NULL, message BIGINT NOT NULL,
@@ -117,9 +118,14 @@ MIGRATIONS: list[list[str]] = [
             PRIMARY KEY (project, reader, kind)
         )""",
         """
+        CREATE TABLE dailies (
+            project TEXT NOT NULL, date TEXT NOT NULL, opened {double} NOT NULL, collected {double},
+            PRIMARY KEY (project, date)
+        )""",
+        """
         CREATE TABLE summaries (
-            project TEXT NOT NULL, date TEXT NOT NULL, agent TEXT NOT NULL, status TEXT NOT NULL,
-            text TEXT NOT NULL, time {double},
+            project TEXT NOT NULL, date TEXT NOT NULL, agent TEXT NOT NULL, place INTEGER NOT NULL,
+            status TEXT NOT NULL, text TEXT NOT NULL, time {double},
             PRIMARY KEY (project, date, agent)
         )""",
         """
