@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cli, idle, issues
+from benchmarks import cli, idle, issues, locks
 from benchmarks.support import Result
 
-SUITES = {"cli": cli.measure, "issues": issues.measure, "idle": idle.measure}
+SUITES = {"cli": cli.measure, "issues": issues.measure, "idle": idle.measure, "locks": locks.measure}
 
 
 def main() -> int:
@@ -27,7 +27,8 @@ def main() -> int:
 
 
 def _line(result: Result) -> str:
-    target = f"target ≤ {result.target:g} {result.unit}" if result.target is not None else ""
+    bound = "≥" if result.at_least else "≤"
+    target = f"target {bound} {result.target:g} {result.unit}" if result.target is not None else ""
     mark = "" if result.target is None else ("ok" if result.met else "MISSED")
     return f"  {result.name:<58} {result.value:>9.2f} {result.unit:<5} {target:<20} {mark}"
 

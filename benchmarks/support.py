@@ -17,16 +17,19 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Result:
-    """One measured number; `target` is the most it may be."""
+    """One measured number; `target` is the most it may be, or the least."""
 
     name: str
     value: float
     unit: str
     target: float | None = None
+    at_least: bool = False
 
     @property
     def met(self) -> bool:
-        return self.target is None or self.value <= self.target
+        if self.target is None:
+            return True
+        return self.value >= self.target if self.at_least else self.value <= self.target
 
 
 def environment(home: Path) -> dict[str, str]:

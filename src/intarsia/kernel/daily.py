@@ -107,7 +107,7 @@ def day(tx: Transaction, named: str | None = None) -> str:
         parsed = calendar_date.fromisoformat(named).isoformat()
     except ValueError:
         parsed = ""
-    if parsed != named:
+    if not parsed or parsed != named:
         raise InputError(f"{named!r} is no date.", hint="Write it as 2026-11-20.")
     return named
 

@@ -42,6 +42,7 @@ class Engine(Protocol):
     def execute(self, sql: str, params: Params) -> tuple[list[Row], int]: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
+    def call(self, sql: str, params: Params) -> list[Row]: ...
     def now(self) -> float: ...
     def wake(self, project: str) -> None: ...
     def announce(self, project: str) -> None: ...
@@ -148,6 +149,16 @@ class Database:
             self._engine.commit() if keep else self._engine.rollback()
         finally:
             self._open = False
+
+    @property
+    def has_functions(self) -> bool:
+        """Whether leases can be granted by a function in the server, with the server's clock."""
+        return self._engine.dialect == "postgresql" and self._clock is None and not self.dry_run
+
+    def call(self, sql: str, **params: Any) -> list[Row]:
+        """One statement that is a transaction of its own, without the project's lock."""
+        with self._lock:
+            return self._engine.call(sql, {"project": self.project, **params})
 
     def changes(self) -> object:
         """A mark that differs after any change of the database that others could be waiting for."""
@@ -267,6 +278,9 @@ class SQLite:
         if self._connection.in_transaction:
             self._run("ROLLBACK", {})
 
+    def call(self, sql: str, params: Params) -> list[Row]:
+        return self._run(sql, params)[0]
+
     def now(self) -> float:
         """A file has no clock of its own: all who share it are on this host."""
         return time.time()
@@ -350,7 +364,9 @@ class PostgreSQL:
         self._heard = 0
 
     def begin(self, lock: str | None) -> None:
-        start = "BEGIN" if lock else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        start = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        if lock:
+            start = f"BEGIN; SELECT pg_advisory_xact_lock({lock_number(lock)})"
         try:
             self._run(start, {})
         except DatabaseError:
@@ -359,8 +375,6 @@ class PostgreSQL:
             # The server dropped the connection since it was last used, and nothing was begun yet.
             self._connection = self._connect()
             self._run(start, {})
-        if lock:
-            self._run("SELECT pg_advisory_xact_lock(hashtextextended(%(lock)s, 0))", {"lock": lock})
 
     def execute(self, sql: str, params: Params) -> tuple[list[Row], int]:
         return self._run(_psycopg_style(sql), params)
@@ -371,6 +385,11 @@ class PostgreSQL:
     def rollback(self) -> None:
         if not self._connection.closed:
             self._run("ROLLBACK", {})
+
+    def call(self, sql: str, params: Params) -> list[Row]:
+        if self._connection.closed:
+            self._connection = self._connect()
+        return self._run(_psycopg_style(sql), params)[0]
 
     def now(self) -> float:
         rows, _ = self._run("SELECT extract(epoch FROM clock_timestamp())::float8 AS now", {})
@@ -392,7 +411,7 @@ class PostgreSQL:
             with self._listening:
                 self._listener = self._connect()
                 self._listener.execute(f"LISTEN {CHANNEL}")
-        return self._heard  # without `_listening`: a thread that waits keeps it, and all transactions would wait for that
+        return self._heard  # without `_listening`, which a thread that waits keeps for long
 
     def wait(self, project: str, seen: object, seconds: float) -> None:
         with self._listening:
@@ -433,6 +452,14 @@ class PostgreSQL:
             f"The PostgreSQL database can't be used: {without_password(str(error).strip())}",
             hint="Check database.url (or INTARSIA_DATABASE_URL) and that the server runs.",
         )
+
+
+@lru_cache(maxsize=1024)
+def lock_number(name: str) -> int:
+    """The number of an advisory lock; the same on every client."""
+    import hashlib
+
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
 
 
 def without_password(text: str) -> str:

@@ -12,13 +12,14 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from intarsia.clock import iso
-from intarsia.errors import Held, InputError, NotHolder, StaleLease
+from intarsia.errors import Conflict, Held, InputError, NotHolder, StaleLease
 from intarsia.kernel.database import Row, Transaction
 from intarsia.kernel.resources import Resource, nested, parse
 
 Mode = Literal["shared", "exclusive"]
 
 MAX_TTL = 86_400
+NOT_ENDED = "NOT EXISTS (SELECT 1 FROM sessions WHERE project = :project AND id = :session AND ended IS NOT NULL)"
 
 
 class Lease(Struct, frozen=True):
@@ -76,18 +77,8 @@ def wants(resources: Mapping[str, Mode]) -> list[Want]:
 
 def acquire(tx: Transaction, session: str, resource: str, ttl: int, note: str = "") -> Lease:
     """Grant a single resource exclusively; see `acquire_all`."""
-    asked = wants({resource: "exclusive"})
-    grant = acquire_all(tx, session, asked, ttl, note)
-    return Lease(
-        resource=asked[0].resource.name,
-        key=asked[0].resource.key,
-        session=session,
-        mode="exclusive",
-        token=grant.token,
-        note=note,
-        acquired=tx.now,
-        expires=grant.expires,
-    )
+    acquire_all(tx, session, wants({resource: "exclusive"}), ttl, note)
+    return require_holder(tx, resource, session)
 
 
 def acquire_all(tx: Transaction, session: str, asked: Collection[Want], ttl: int, note: str = "") -> Grant:
@@ -136,7 +127,10 @@ def go_together(one: Want, other: Want) -> bool:
 
 
 def write(tx: Transaction, session: str, asked: Collection[Want], ttl: int, note: str) -> Grant:
-    """Write the grant; the caller has made sure that nothing conflicts. A stronger mode held already is kept."""
+    """Write the grant; the caller has made sure that nothing conflicts. A stronger mode held already is kept.
+
+    Raises Conflict for a session that has ended: nothing would ever give back what it is granted.
+    """
     token, expires = next_token(tx), tx.now + ttl
     for want in asked:
         tx.execute(
@@ -144,9 +138,9 @@ def write(tx: Transaction, session: str, asked: Collection[Want], ttl: int, note
             key=want.resource.key,
             session=session,
         )
-        tx.execute(
-            """INSERT INTO leases (project, key, resource, session, mode, token, note, acquired, expires)
-               VALUES (:project, :key, :resource, :session, :mode, :token, :note, :now, :expires)
+        written = tx.execute(
+            f"""INSERT INTO leases (project, key, resource, session, mode, token, note, acquired, expires)
+               SELECT :project, :key, :resource, :session, :mode, :token, :note, :now, :expires WHERE {NOT_ENDED}
                ON CONFLICT (project, key, session) DO UPDATE SET
                    mode = CASE WHEN leases.mode = 'exclusive' AND leases.expires > excluded.acquired
                                THEN leases.mode ELSE excluded.mode END,
@@ -161,6 +155,8 @@ def write(tx: Transaction, session: str, asked: Collection[Want], ttl: int, note
             note=note,
             expires=expires,
         )
+        if not written:
+            raise ended_error(session)
     return Grant(session, [want.resource.name for want in asked], token, expires)
 
 
@@ -289,6 +285,10 @@ def held_error(lease: Lease) -> Held:
         expires_at=iso(lease.expires),
         note=lease.note,
     )
+
+
+def ended_error(session: str) -> Conflict:
+    return Conflict(f"The session {session} has ended, and can hold nothing any more.")
 
 
 def _starting_with(tx: Transaction, prefix: str, rest: str) -> list[Lease]:

@@ -7,14 +7,15 @@ whoever dies in the line is passed over. Waiting that would close a circle is re
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
 from intarsia.errors import Conflict, Held, InputError
-from intarsia.kernel import leases
-from intarsia.kernel.database import Database, Transaction
+from intarsia.kernel import leases, swift
+from intarsia.kernel.database import CHANNEL, Database, Transaction
 from intarsia.kernel.leases import Grant, Lease, Mode, Want, go_together, wants
 from intarsia.kernel.resources import parse
 
@@ -52,40 +53,85 @@ def acquire(
     """
     asked = wants(resources)
     leases.check_ttl(ttl)
-    if not 0 <= wait <= MAX_WAIT:
-        raise InputError(f"One waits 0 to {MAX_WAIT} seconds, not {wait}.")
+    if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait <= MAX_WAIT:
+        raise InputError(f"One waits 0 to {MAX_WAIT} seconds, not {wait!r}.")
+    if granted := swift.acquire(database, session, asked, ttl, note):
+        return granted
     if not wait:
         with database.transaction() as tx:
             return request(tx, session, asked, ttl, note)
     return _wait_in_line(database, session, asked, ttl, note, time.monotonic() + wait)
 
 
+def release(database: Database, session: str, resources: Collection[str]) -> list[str]:
+    """Give these resources back in one transaction; returns those that the session did hold."""
+    keys = {name: parse(name).key for name in resources}
+    released = swift.release(database, session, keys.values(), CHANNEL)
+    if released is not None:
+        return [name for name, key in keys.items() if key in released]
+    with database.transaction() as tx:
+        return [name for name in resources if leases.release(tx, session, name)]
+
+
 def request(
     tx: Transaction, session: str, asked: Collection[Want], ttl: int, note: str = "", turn: int | None = None
 ) -> Grant:
     """Grant at once what nobody holds and nobody waits for with an earlier turn; raises Held."""
-    in_the_way = blockers(tx, session, asked, turn)
-    if in_the_way:
-        first = in_the_way[0]
-        raise leases.held_error(first) if isinstance(first, Lease) else _behind(first)
+    if in_the_way := blockers(tx, session, asked, turn):
+        raise _error(in_the_way)
     return leases.write(tx, session, asked, ttl, note)
 
 
 def blockers(tx: Transaction, session: str, asked: Collection[Want], turn: int | None = None) -> list[Lease | Waiting]:
-    """Grants that conflict, and requests ahead in the line.
+    """Grants that conflict, and requests to be served before (`turn` is the own place, None at the end of the line)."""
+    return [*leases.conflicting(tx, session, asked), *_ahead(tx, session, asked, turn)]
 
-    A request that itself waits for `session` is passed over: else a holder that asks for more would wait for one that
-    waits for it.
+
+def _ahead(tx: Transaction, session: str, asked: Collection[Want], turn: int | None) -> list[Waiting]:
+    """Requests with an earlier turn that do not go together with this one.
+
+    One that itself waits for `session`, for what it holds or in any longer way, is passed over: else a holder that asks
+    for more would wait for one that waits for it.
     """
-    found: list[Lease | Waiting] = list(leases.conflicting(tx, session, asked))
-    for other in standing(tx):
-        if other.session == session or (turn is not None and other.turn >= turn):
-            continue
-        if not all(go_together(mine, theirs) for mine in asked for theirs in other.wants):
-            holders = leases.conflicting(tx, other.session, other.wants)
-            if all(lease.session != session for lease in holders):
-                found.append(other)
-    return found
+    line = standing(tx)
+    before = [other for other in line if turn is None or other.turn < turn]
+    rivals = [other for other in before if other.session != session and _conflict(asked, other.wants)]
+    if not rivals or not (any(other.session == session for other in before) or leases.of(tx, session)):
+        return rivals
+    graph = _waits_for(tx, line, before)
+    return [other for other in rivals if not _leads(graph, other.session, session)]
+
+
+def _waits_for(tx: Transaction, line: list[Waiting], before: list[Waiting]) -> dict[str, set[str]]:
+    """Which session waits for which: all for those who hold, and those of `before` for who was first.
+
+    Turn by turn, the second kind is left out where it would close a circle; what circles remain are of holders only.
+    """
+    graph: dict[str, set[str]] = {}
+    for one in line:
+        holders = leases.conflicting(tx, one.session, one.wants)
+        graph.setdefault(one.session, set()).update(lease.session for lease in holders)
+    for n, one in enumerate(before):
+        for other in before[:n]:
+            rivals = other.session != one.session and _conflict(one.wants, other.wants)
+            if rivals and not _leads(graph, other.session, one.session):
+                graph[one.session].add(other.session)
+    return graph
+
+
+def _leads(graph: Mapping[str, set[str]], start: str, goal: str) -> bool:
+    seen, todo = {start}, [start]
+    while todo:
+        following = graph.get(todo.pop(), set()) - seen
+        if goal in following:
+            return True
+        seen |= following
+        todo += following
+    return False
+
+
+def _conflict(some: Collection[Want], others: Collection[Want]) -> bool:
+    return not all(go_together(one, other) for one in some for other in others)
 
 
 def standing(tx: Transaction) -> list[Waiting]:
@@ -97,19 +143,31 @@ def standing(tx: Transaction) -> list[Waiting]:
 def join(tx: Transaction, session: str, asked: Collection[Want]) -> int:
     """Stand at the end of the line; returns the turn. Raises Deadlock."""
     turn = leases.next_token(tx)
-    _refuse_deadlock(tx, session, asked, turn)
-    tx.execute(
-        """INSERT INTO line (project, turn, session, wants, since, expires)
-           VALUES (:project, :turn, :session, :wants, :now, :expires)""",
+    stay(tx, session, asked, turn)
+    return turn
+
+
+def stay(tx: Transaction, session: str, asked: Collection[Want], turn: int) -> None:
+    """Give a sign of life; raises Deadlock, or Conflict when the session has ended.
+
+    Who was passed over, because it gave none for too long, gets its place back.
+    """
+    _refuse_deadlock(tx, session, asked)
+    standing = tx.execute(
+        f"""INSERT INTO line (project, turn, session, wants, since, expires)
+            SELECT :project, :turn, :session, :wants, :now, :expires WHERE {leases.NOT_ENDED}
+            ON CONFLICT (project, turn) DO UPDATE SET expires = excluded.expires""",
         turn=turn,
         session=session,
         wants=_encode(asked),
         expires=tx.now + WAITER_TTL,
     )
-    return turn
+    if not standing:
+        raise leases.ended_error(session)
 
 
 def leave(tx: Transaction, turn: int) -> None:
+    """Go, and let those behind look again. Who was passed over for long is taken out as well."""
     tx.execute("DELETE FROM line WHERE project = :project AND (turn = :turn OR expires <= :now)", turn=turn)
     tx.wake()
 
@@ -120,15 +178,14 @@ def _wait_in_line(database: Database, session: str, asked: list[Want], ttl: int,
         while True:
             seen = database.changes()
             with database.transaction() as tx:
-                obstacle = _try_in_line(tx, session, asked, ttl, note, turn)
-                if isinstance(obstacle, Grant):
-                    return obstacle
-                turn, held, until = obstacle
-                left = deadline - time.monotonic()
-                pause = min(SIGN_OF_LIFE, left, max(0.0, until - tx.now))
-            if left <= 0:
+                outcome = _try_in_line(tx, session, asked, ttl, note, turn)
+            if isinstance(outcome, Grant):
+                turn = None
+                return outcome
+            turn, held = outcome
+            if time.monotonic() >= deadline:
                 raise held
-            database.wait_for_change(seen, pause)
+            _watch(database, session, asked, turn, seen, min(deadline, time.monotonic() + SIGN_OF_LIFE))
     finally:
         if turn is not None:
             with database.transaction() as tx:
@@ -137,42 +194,59 @@ def _wait_in_line(database: Database, session: str, asked: list[Want], ttl: int,
 
 def _try_in_line(
     tx: Transaction, session: str, asked: list[Want], ttl: int, note: str, turn: int | None
-) -> Grant | tuple[int, Held, float]:
-    """A grant; or the turn, what stands in the way, and when the first of it would run out by itself."""
-    in_the_way = blockers(tx, session, asked, turn)
-    if not in_the_way:
-        return leases.write(tx, session, asked, ttl, note)
-    if turn is None:
-        turn = join(tx, session, asked)
-    else:
-        _refuse_deadlock(tx, session, asked, turn)
-        tx.execute(
-            "UPDATE line SET expires = :expires WHERE project = :project AND turn = :turn",
-            turn=turn,
-            expires=tx.now + WAITER_TTL,
-        )
+) -> Grant | tuple[int, Held]:
+    """A grant, with which the place in the line is given up; or the place, and what stands in the way."""
+    if in_the_way := blockers(tx, session, asked, turn):
+        if turn is None:
+            return join(tx, session, asked), _error(in_the_way)
+        stay(tx, session, asked, turn)
+        return turn, _error(in_the_way)
+    grant = leases.write(tx, session, asked, ttl, note)
+    if turn is not None:
+        leave(tx, turn)
+    return grant
+
+
+def _watch(database: Database, session: str, asked: list[Want], turn: int, seen: object, until: float) -> None:
+    """Return when nothing stands in the way any more, or at `until`.
+
+    Only reads: others that wait would take a change for a reason to look, and wake this one in turn.
+    """
+    while (left := until - time.monotonic()) > 0:
+        with database.read() as tx:
+            in_the_way = blockers(tx, session, asked, turn)
+            ends = min((lease.expires for lease in in_the_way if isinstance(lease, Lease)), default=math.inf)
+            pause = min(left, max(0.0, ends - tx.now))
+        if not in_the_way:
+            return
+        database.wait_for_change(seen, pause)
+        seen = database.changes()
+
+
+def _error(in_the_way: list[Lease | Waiting]) -> Held:
     first = in_the_way[0]
-    held = leases.held_error(first) if isinstance(first, Lease) else _behind(first)
-    return turn, held, min((lease.expires for lease in in_the_way if isinstance(lease, Lease)), default=tx.now + 1)
+    return leases.held_error(first) if isinstance(first, Lease) else _behind(first)
 
 
-def _refuse_deadlock(tx: Transaction, session: str, asked: Collection[Want], turn: int) -> None:
-    """Walk along who waits for whom among the requests that wait now; raise Deadlock on the way back to us."""
-    by_session: dict[str, list[Waiting]] = {}
+def _refuse_deadlock(tx: Transaction, session: str, asked: Collection[Want]) -> None:
+    """Walk along who waits for what is held by whom, among the requests that wait now; raise Deadlock on a way back.
+
+    Who was first does not count: where that would close a circle, it is passed over.
+    """
+    wanted: dict[str, list[Want]] = {}
     for other in standing(tx):
-        if other.session != session:
-            by_session.setdefault(other.session, []).append(other)
+        wanted.setdefault(other.session, []).extend(other.wants)
+    wanted[session] = list(asked)
     came_from: dict[str, tuple[str, str]] = {}
-    todo = [Waiting(turn, session, list(asked))]
+    todo = [session]
     while todo:
-        here = todo.pop()
-        for blocker in blockers(tx, here.session, here.wants, here.turn):
-            name = blocker.resource if isinstance(blocker, Lease) else blocker.wants[0].resource.name
-            if blocker.session == session:
-                raise _deadlock(session, here.session, name, came_from)
-            if blocker.session not in came_from:
-                came_from[blocker.session] = (here.session, name)
-                todo += by_session.get(blocker.session, [])
+        here = todo.pop(0)
+        for lease in leases.conflicting(tx, here, wanted.get(here, [])):
+            if lease.session == session:
+                raise _deadlock(session, here, lease.resource, came_from)
+            if lease.session not in came_from:
+                came_from[lease.session] = (here, lease.resource)
+                todo.append(lease.session)
 
 
 def _deadlock(me: str, last: str, name: str, came_from: dict[str, tuple[str, str]]) -> Deadlock:

@@ -1,10 +1,12 @@
 """The schema, as numbered steps. A step that has landed is never edited; a new one is added.
 
 Words in braces stand for what SQLite and PostgreSQL spell differently: `bytewise` is text that sorts by its bytes, and
-`tokens` makes the counter of fencing tokens.
+`tokens` makes the counter of fencing tokens; `functions` are those that run in PostgreSQL.
 """
 
 from __future__ import annotations
+
+from intarsia.kernel.functions import FUNCTIONS
 
 DIALECTS = {
     "sqlite": {
@@ -12,12 +14,14 @@ DIALECTS = {
         "double": "REAL",
         "bytewise": "TEXT",
         "tokens": "CREATE TABLE tokens AS SELECT 0 AS last",
+        "functions": "SELECT 1",
     },
     "postgresql": {
         "identity": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
         "double": "DOUBLE PRECISION",
         "bytewise": 'TEXT COLLATE "C"',
         "tokens": "CREATE SEQUENCE tokens",
+        "functions": FUNCTIONS,
     },
 }
 
@@ -73,7 +77,6 @@ MIGRATIONS: list[list[str]] = [
             PRIMARY KEY (project, turn)
         )""",
         "CREATE INDEX leases_by_session ON leases (project, session)",
-        "CREATE INDEX leases_by_expiry ON leases (project, expires)",
         """
         CREATE TABLE events (
             id {identity}, project TEXT NOT NULL, time {double} NOT NULL,
@@ -134,5 +137,6 @@ MIGRATIONS: list[list[str]] = [
             problem TEXT NOT NULL, next_try {double}, last_success {double},
             PRIMARY KEY (project, name)
         )""",
+        "{functions}",
     ],
 ]

@@ -23,7 +23,7 @@ from intarsia.errors import InputError
 
 SEPARATOR = "\x1f"
 AFTER_SEPARATOR = "\x20"
-MAX_LENGTH = 2000
+MAX_LENGTH = 2000  # bytes of a key; an index of PostgreSQL takes 2704 with the project and the session
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 
 
@@ -51,30 +51,39 @@ def nested(one: str, other: str) -> bool:
     return short == long or long.startswith(short + SEPARATOR)
 
 
-@lru_cache(maxsize=8192)
 def parse(uri: str, root: Path | None = None) -> Resource:
     """Bring a URI to its normal form; raises InputError.
 
     With `root`, paths of `code:` are taken from there, symbolic links are followed, and what lies outside is refused.
     """
+    scheme, _, rest = uri.partition(":")
+    if root is None or scheme.lower() != "code" or rest.startswith("//") or not uri.isprintable():
+        return _parse(uri)
+    path, mark, symbol = rest.partition("#")
+    return _parse(f"code:{_inside_root(uri, path, root)}{mark}{symbol}")
+
+
+@lru_cache(maxsize=8192)
+def _parse(uri: str) -> Resource:
     found = _SCHEME.fullmatch(uri)
-    if not found or len(uri) > MAX_LENGTH or not uri.isprintable():
+    if not found or not uri.isprintable():
         raise InputError(
             f"{uri[:80]!r} does not name a resource.", hint="Write a URI such as code:src/a.py#f, or issue:ia-7f3a"
         )
     scheme, rest = found[1].lower(), found[2]
-    if scheme == "code":
-        return _code(uri, rest, root)
-    if " " in rest:
+    if " " in rest and scheme != "code":
         raise InputError(f"{uri!r} has a space in it.", hint="Write %20 for a space.")
-    return _other(uri, scheme, rest)
+    resource = _code(uri, rest) if scheme == "code" else _other(uri, scheme, rest)
+    if len(resource.key.encode()) > MAX_LENGTH:
+        raise InputError(f"{uri[:80]!r}… is longer than {MAX_LENGTH} bytes.")
+    return resource
 
 
-def _code(uri: str, rest: str, root: Path | None) -> Resource:
+def _code(uri: str, rest: str) -> Resource:
     path, _, symbol = rest.partition("#")
     if path.startswith("//"):
         raise InputError(f"{uri!r} names a host.", hint="Write code:PATH, with a path in the repository.")
-    parts = _inside_root(uri, path, root) if root is not None else _resolve(uri, path)
+    parts = _resolve(uri, path)
     if symbol and not parts:
         raise InputError(f"{uri!r} names a symbol of no file.")
     name, _, inner = symbol.partition("/")
@@ -87,12 +96,15 @@ def _code(uri: str, rest: str, root: Path | None) -> Resource:
     )
 
 
-def _inside_root(uri: str, path: str, root: Path) -> list[str]:
+def _inside_root(uri: str, path: str, root: Path) -> str:
     real = Path(os.path.realpath(root))
     target = Path(os.path.realpath(real / path))
     if target != real and real not in target.parents:
         raise InputError(f"{uri!r} lies outside of the repository {real}.")
-    return list(target.relative_to(real).parts)
+    inside = target.relative_to(real)
+    if "#" in str(inside):
+        raise InputError(f"{uri!r} is {inside}, and # begins the name of a symbol.")
+    return "/".join(inside.parts)
 
 
 def _other(uri: str, scheme: str, rest: str) -> Resource:
