@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from intarsia.kernel import Database, leases, sessions
+from intarsia.errors import Conflict
+from intarsia.kernel import Database, Transaction, daily, leases, sessions
 
 
 def claim(database: Database, me: str, issue: str) -> str:
@@ -23,7 +24,24 @@ def token(database: Database, me: str, resource: str) -> str:
         return str(leases.acquire(tx, me, f"{resource}/{me}", 60).token)
 
 
-WORK = {"claim": claim, "token": token}
+def trigger(database: Database, me: str, date: str) -> str:
+    return _wins(database, lambda tx: daily.trigger(tx, date, ["a", "b"], me))
+
+
+def write(database: Database, me: str, date: str) -> str:
+    return _wins(database, lambda tx: daily.write(tx, date, "a", f"by {me}"))
+
+
+def _wins(database: Database, change: Callable[[Transaction], object]) -> str:
+    try:
+        with database.transaction() as tx:
+            change(tx)
+    except Conflict:
+        return "lost"
+    return "won"
+
+
+WORK = {"claim": claim, "token": token, "trigger": trigger, "write": write}
 
 
 def main() -> None:
