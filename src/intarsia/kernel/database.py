@@ -158,6 +158,8 @@ class Database:
     def call(self, sql: str, **params: Any) -> list[Row]:
         """One statement that is a transaction of its own, without the project's lock."""
         with self._lock:
+            if self._open:
+                raise RuntimeError("A transaction of this thread is open already, and they do not nest.")
             return self._engine.call(sql, {"project": self.project, **params})
 
     def changes(self) -> object:
@@ -351,9 +353,12 @@ class PostgreSQL:
 
         def connect() -> psycopg.Connection[Row]:
             try:
-                return psycopg.connect(
+                connection = psycopg.connect(
                     url, autocommit=True, row_factory=dict_row, connect_timeout=10, application_name="intarsia"
                 )
+                # Whatever the server's default is: what was read before a lock was got must not be believed after it.
+                connection.execute("SET default_transaction_isolation TO 'read committed'")
+                return connection
             except psycopg.Error as error:
                 raise self._explained(error) from error
 

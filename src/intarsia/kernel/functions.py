@@ -18,7 +18,8 @@ BEGIN
         END IF;
     END LOOP;
     t := extract(epoch FROM clock_timestamp());
-    IF EXISTS (SELECT 1 FROM line w WHERE w.project = p_project)
+    IF EXISTS (SELECT 1 FROM line w WHERE w.project = p_project AND w.expires > t)
+        OR EXISTS (SELECT 1 FROM sessions s WHERE s.project = p_project AND s.id = p_session AND s.ended IS NOT NULL)
         OR EXISTS (
             SELECT 1 FROM leases l WHERE l.project = p_project AND l.key = ANY (p_near)
                AND l.session <> p_session AND l.expires > t)

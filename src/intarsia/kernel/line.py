@@ -178,7 +178,7 @@ def _wait_in_line(database: Database, session: str, asked: list[Want], ttl: int,
         while True:
             seen = database.changes()
             with database.transaction() as tx:
-                outcome = _try_in_line(tx, session, asked, ttl, note, turn)
+                outcome = attempt(tx, session, asked, ttl, note, turn)
             if isinstance(outcome, Grant):
                 turn = None
                 return outcome
@@ -192,10 +192,13 @@ def _wait_in_line(database: Database, session: str, asked: list[Want], ttl: int,
                 leave(tx, turn)
 
 
-def _try_in_line(
-    tx: Transaction, session: str, asked: list[Want], ttl: int, note: str, turn: int | None
+def attempt(
+    tx: Transaction, session: str, asked: Collection[Want], ttl: int, note: str = "", turn: int | None = None
 ) -> Grant | tuple[int, Held]:
-    """A grant, with which the place in the line is given up; or the place, and what stands in the way."""
+    """A grant, with which the place in the line is given up; or the place (a new one, if None), and why not yet.
+
+    Raises Deadlock, or Conflict when the session has ended; the place is to be left then.
+    """
     if in_the_way := blockers(tx, session, asked, turn):
         if turn is None:
             return join(tx, session, asked), _error(in_the_way)
