@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from intarsia.agents.supervision import spawn
+from intarsia.agents.environment import MARKER
+from intarsia.agents.supervision import end_marked, spawn
 from intarsia.config import Check
 from intarsia.errors import Aborted
 from intarsia.kernel.database import Database, Transaction
@@ -145,6 +146,8 @@ def _run(
     started = time.monotonic()
     process = spawn(["/bin/sh", "-c", check.command], cwd=directory, env={**env, "INTARSIA_ROLE": "check"}, output=log)
     code = wait(process, started + check.timeout, stopped)
+    if code is None:
+        end_marked(env[MARKER], grace=0)
     seconds = time.monotonic() - started
     return Evidence(name, tree, _fingerprint(check), code == 0, code, seconds, log)
 

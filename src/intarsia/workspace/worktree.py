@@ -90,15 +90,16 @@ class Worktree:
         """
         self.rescue(identity)
         self._make_own()
-        if session is not None:
-            self._owner.write_text(session, encoding="utf-8")
         shutil.rmtree(self.tmp, ignore_errors=True)
         for directory in (self.cache, self.tmp):
             directory.mkdir(exist_ok=True)
         self._new_repository(branch, at, identity)
         self._unhide()
         self.restore(at, keep)
+        self._empty_submodules()
         self._copy_included()
+        if session is not None:
+            self._owner.write_text(session, encoding="utf-8")  # what is here now is whole, and to be kept
 
     def resume(self, identity: tuple[str, str]) -> None:
         """Take up a workspace that another process prepared."""
@@ -215,6 +216,15 @@ class Worktree:
         unfinished = self.git_dir / "HEAD.new"
         unfinished.write_text(f"ref: refs/heads/{branch}\n", encoding="utf-8")
         unfinished.replace(self.git_dir / "HEAD")  # there, whole, only once all the rest is
+
+    def _empty_submodules(self) -> None:
+        """A submodule that a former session filled has lost its repository, which lay in that session's."""
+        if (self.path / ".gitmodules").is_file():
+            for entry in self.git.run("ls-files", "--stage", "-z").split("\0"):
+                if entry.startswith("160000 "):
+                    place = self.path / entry.partition("\t")[2]
+                    _delete(place)
+                    place.mkdir(parents=True)
 
     def _settings(self, identity: tuple[str, str]) -> dict[str, tuple[bytes, int]]:
         """The files of the repository that no agent has any business to change, with their modes."""
