@@ -79,6 +79,8 @@ class Pipeline:
                 self._inherited = False
             except Aborted as stop:
                 self._park(str(stop), resume=stage)
+            except InTheWay as obstacle:
+                self._park(f"{obstacle.message} {obstacle.hint}", resume=stage)
             except StaleLease:
                 self._begin_again()
             except (GitError, OSError) as error:
@@ -203,8 +205,6 @@ class Pipeline:
             self._hand_back(f"Together with what landed meanwhile, {_explain(red.evidence)}", self._landed_since())
         except NothingToLand as nothing:
             self._follow_up(nothing.message)
-        except InTheWay as obstacle:
-            self._park(f"{obstacle.message} {obstacle.hint}", resume="landing")
         finally:
             self._claimed.release(queue)
 
@@ -265,6 +265,7 @@ class Pipeline:
 
     def _follow_up(self, problem: str, found: Inspection | None = None) -> None:
         """Tell the agent what failed and let it go on, unless it had all its tries."""
+        problem = _readable(problem)
         self._require_room()
         turn = self._row.turn
         left = self._context.config.run.followups - turn
@@ -393,6 +394,11 @@ def _progress(found: Inspection) -> str:
 
 def _explain(failure: Evidence) -> str:
     return f"the check {failure.summary}. The end of its output:\n\n```\n{failure.tail()}\n```"
+
+
+def _readable(text: str) -> str:
+    """Text from files and programs, without what neither a terminal nor the database should get."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _first_line(text: str) -> str:
