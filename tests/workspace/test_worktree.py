@@ -149,10 +149,10 @@ def test_the_setup_command_prepares_each_workspace_and_kept_files_stay(sandbox: 
 
 @pytest.mark.parametrize(
     ("setup", "reason"),
-    [("echo told; exit 7", "ended with exit code 7"), ("sleep 600 & sleep 600", "ended at its limit of 1 s")],
+    [("echo told; exit 7", "ended with exit code 7"), ("sleep 600 & sleep 600", "ended at its limit of 2 s")],
 )
 def test_a_setup_that_fails_is_said_and_no_agent_starts(sandbox: Sandbox, setup: str, reason: str) -> None:
-    sandbox.commit("intarsia.toml", f"[workspace]\nsetup = '{setup}'\nsetup_timeout = 1\n", "Configure")
+    sandbox.commit("intarsia.toml", f"[workspace]\nsetup = '{setup}'\nsetup_timeout = 2\n", "Configure")
     sandbox.issue("it-1")
     started = sandbox.root.parent / "started"
     assert sandbox.call("run", "--agent", sandbox.scenario({"it-1": [[{"shell": f"touch {started}"}]]})).returncode == 1
@@ -186,10 +186,10 @@ def test_a_check_at_its_limit_is_ended_with_all_it_started(sandbox: Sandbox, tmp
     command = (
         f"sh -c 'echo $$ >> {pids}; exec sleep 600' & setsid sh -c 'echo $$ >> {pids}; exec sleep 600' & sleep 600"
     )
-    sandbox.commit("intarsia.toml", f'[checks.slow]\ncommand = "{command}"\ntimeout = 1\n', "Configure")
+    sandbox.commit("intarsia.toml", f'[checks.slow]\ncommand = "{command}"\ntimeout = 2\n', "Configure")
     sandbox.issue("it-1")
     assert sandbox.call("run", "--agent", sandbox.scenario({"it-1": adds("a.txt", "1\n")})).returncode == 1
-    assert "slow was stopped after 1 s (its timeout)" in sandbox.sessions()[0]["reason"]
+    assert "slow was stopped after 2 s (its timeout)" in sandbox.sessions()[0]["reason"]
     started = [int(pid) for pid in pids.read_text().split()]
     assert len(started) == 2
     assert not [p for p in psutil.process_iter(["status"]) if p.pid in started and p.info["status"] != "zombie"]
