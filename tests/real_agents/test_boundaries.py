@@ -30,14 +30,8 @@ def test_only_named_variables_reach_the_agent(project: Sandbox, model: ModelServ
     assert "seen: /it-1/1" in result
 
 
-def test_tools_for_files_refuse_paths_outside(project: Sandbox, model: ModelServer, program: AgentProgram) -> None:
-    outside = project.root / "outside.txt"
-    results(project, model, program.create(str(outside), "Not here"))
-    assert not outside.exists()
-
-
 @pytest.mark.parametrize("program", [Codex], indirect=True)
-def test_the_shell_of_codex_is_kept_in_the_workspace(
+def test_codex_is_kept_in_the_workspace(
     project: Sandbox, model: ModelServer, program: AgentProgram, has_sandbox: bool
 ) -> None:
     if not has_sandbox:
@@ -45,12 +39,23 @@ def test_the_shell_of_codex_is_kept_in_the_workspace(
     config = (project.root / ".git" / "config").read_bytes()
     attack = "git -C $INTARSIA_ROOT config user.name Mallory; echo >$INTARSIA_ROOT/outside.txt; echo >$HOME/outside.txt"
     lines = program.shell(f"({attack}; intarsia resolve obsolete because) 2>&1")
-    (result,) = results(project, model, lines)
+    edit = program.create(str(project.root / "patched.txt"), "Not here")
+    result, _ = results(project, model, lines, edit)
     assert result.count("Read-only file system") >= 2
     assert (project.root / ".git" / "config").read_bytes() == config
     assert not (project.root / "outside.txt").exists()
+    assert not (project.root / "patched.txt").exists()
     assert not (Path.home() / "outside.txt").exists()
     assert project.events("resolution_declared") == []
+
+
+@pytest.mark.parametrize("program", [ClaudeCode], indirect=True)
+def test_the_file_tools_of_claude_are_kept_in_the_workspace(
+    project: Sandbox, model: ModelServer, program: AgentProgram
+) -> None:
+    (result,) = results(project, model, program.create(str(project.root / "outside.txt"), "Not here"))
+    assert '"is_error": true' in result
+    assert not (project.root / "outside.txt").exists()
 
 
 @pytest.mark.parametrize("program", [ClaudeCode], indirect=True)
