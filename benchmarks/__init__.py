@@ -1,1 +1,1 @@
-"""The measured speed claims. `make bench` prints medians beside the targets, and ratios to a plain way of doing the same."""
+"""The measured speed claims. `make bench` prints medians beside the targets, and ratios to a plain way of doing it."""

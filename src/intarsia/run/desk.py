@@ -168,11 +168,11 @@ class Desk:
         self._set_up(worktree)
 
     def env(self, worktree: Worktree) -> dict[str, str]:
-        """What agents and checks get: the allow-list, and this workspace's own caches and ports."""
+        """What agents, checks and setup get: the allow-list, and this workspace's own caches and ports; no keys."""
         settings = self._context.config.workspace
         first = settings.port_base + settings.ports * (worktree.number - 1)
         return {
-            **environment.base(self._context.agent.env),
+            **environment.base(),
             environment.MARKER: self._claimed.id,
             "INTARSIA_ISSUE": self._claimed.issue.id,
             "INTARSIA_ROOT": str(self._repository.root),

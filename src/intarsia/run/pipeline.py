@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from intarsia.agents import AgentEvent, Limits, Running, Said, Turn, TurnEnd
+from intarsia.agents import AgentEvent, Limits, Running, Said, Turn, TurnEnd, environment
 from intarsia.agents.supervision import end_marked, watch
 from intarsia.config import Check
 from intarsia.errors import Aborted, GitError, InputError, StaleLease
@@ -340,6 +340,7 @@ class Pipeline:
 
     def _turn(self, worktree: Worktree) -> Turn:
         env = {
+            **environment.base([*self._context.config.run.env, *self._context.agent.env]),
             **self._desk.env(worktree),
             "INTARSIA_ROLE": "agent",
             "INTARSIA_TURN": str(self._row.turn),
