@@ -20,7 +20,7 @@ from intarsia.kernel.issues import Issue
 from intarsia.kernel.leases import Lease
 from intarsia.kernel.sessions import Session
 from intarsia.run import checks, prompts, room, secret
-from intarsia.run.checks import Evidence
+from intarsia.run.checks import Bench, Evidence
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
 from intarsia.run.desk import Desk
@@ -170,15 +170,13 @@ class Pipeline:
         return self._follow_up(_explain(failure))
 
     def _run_checks(self, tree: str, worktree: Worktree) -> Evidence | None:
+        bench = Bench(worktree.path, self._desk.env(worktree), self._folder, self._claimed.stopped)
         return checks.run_all(
             self._context.database,
+            bench,
             self._checks(),
             tree,
             self._row.id,
-            directory=worktree.path,
-            env=self._desk.env(worktree),
-            logs=self._folder,
-            stopped=self._claimed.stopped,
             fence=self._claimed.fence(),
             started=lambda name: self._report(self._row.stage, name),
         )
