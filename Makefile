@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test test-agents lint bench docs clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
@@ -20,11 +20,18 @@ $(VENV)/.dev: $(VENV)/.core pyproject.toml
 	$(INSTALL) -e '.[dev]'
 	@touch $@
 
+$(VENV)/.agents: $(VENV)/.dev pyproject.toml
+	$(INSTALL) -e '.[dev,testing,real-agents]'
+	@touch $@
+
 demo: $(VENV)/.core   ## four scripted agents work through a sample project
 	@$(BIN)/python -m intarsia.demo
 
 test: $(VENV)/.dev lint   ## all tests, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest -n auto -q
+
+test-agents: $(VENV)/.agents   ## the real Claude Code and Codex, with scripted models; no key, no internet, 800 MB to install
+	$(BIN)/python -m pytest -n auto -q tests/real_agents
 
 lint: $(VENV)/.dev   ## types, style and the direction of imports
 	$(BIN)/ruff check src tests benchmarks

@@ -187,7 +187,7 @@ def test_a_file_that_can_not_be_read_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("INTARSIA_RUN_X", "Known here: AGENT, AGENTS"),
+        ("INTARSIA_RUN_X", "Known here: AGENT, ENV, AGENTS"),
         ("INTARSIA_RUN_AGENT_COUNT", "Did you mean INTARSIA_RUN_AGENT?"),
         ("INTARSIA_DATABASE_URI", "Did you mean INTARSIA_DATABASE_URL?"),
         ("INTARSIA_GATE_X", "Known here: CODE"),

@@ -39,6 +39,9 @@ class DatabaseSettings(Model):
 
 class Run(Model):
     agent: Annotated[str, Meta(description="Agent to use: a name under [agents], or 'DRIVER: ARGUMENTS'.")] = ""
+    env: Annotated[list[str], Meta(description="Names of our environment variables that every agent may see.")] = field(
+        default_factory=list
+    )
     agents: Annotated[int, Meta(ge=1, le=256, description="Sessions that work at the same time.")] = 4
     followups: Annotated[
         int, Meta(ge=0, description="Times an agent is told what failed and may go on, per session.")

@@ -24,3 +24,14 @@ def test_a_failed_check_is_told_to_the_same_session_which_repairs_it(sandbox: Sa
     assert [s["turn"] for s in sandbox.sessions()] == [2]
     told = sandbox.root / ".intarsia/sessions" / sandbox.sessions()[0]["id"] / "prompt-2.md"
     assert "the check answer failed with exit code 1" in told.read_text().lower()
+
+
+def test_keys_reach_agents_and_not_checks(sandbox: Sandbox) -> None:
+    sandbox.commit(
+        "intarsia.toml", "[checks]\nclean = 'test -z \"$AGENT_KEY$OTHER_KEY$INTARSIA_SECRET\"'\n", "Configure"
+    )
+    sandbox.issue("it-1")
+    agent = "command: sh -c 'echo \"$AGENT_KEY-$OTHER_KEY\" > seen && git add seen && git commit -qm seen'"
+    env = {"AGENT_KEY": "k1", "OTHER_KEY": "k2"}
+    sandbox.ok("run", "--agent", agent, "--env", "AGENT_KEY", env=env)
+    assert sandbox.show("seen") == "k1-"

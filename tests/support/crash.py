@@ -1,9 +1,8 @@
 """`intarsia` in processes that kill themselves with -9 at a chosen point.
 
 A point is the instant before an effect: a change of a file under the current directory, the commit of a database
-transaction, the start of a process that may change something; and the instant after that process started, while it runs.
-The instant after an effect is the one before the next. At point 0 nothing is killed, and what is told at the end is how
-many there were.
+transaction, the start of a process that may change something; and the instant after that process started, while it
+runs. The instant after an effect is the one before the next. At point 0 nothing is killed, and all points are named.
 
 Run as a program, it serves `Runner`: one process imports intarsia, and forks itself for each run.
 """
@@ -12,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,11 +37,9 @@ class Ended:
     output: str
 
     @property
-    def said(self) -> str:
-        """At which point it died, or how many points there were."""
-        return next(
-            (line.removeprefix("crash: ") for line in self.output.splitlines() if line.startswith("crash: ")), ""
-        )
+    def points(self) -> list[str]:
+        """The names of the points it reached, or of the one it died at."""
+        return re.findall(r"^crash: (.*)$", self.output, re.MULTILINE)
 
 
 class Runner:
@@ -50,8 +48,10 @@ class Runner:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def run(self, directory: Path, args: Sequence[str], env: Mapping[str, str], kill_at: int | None = None) -> Ended:
-        """`intarsia ARGS`; with `kill_at` its points are counted, and it dies there."""
+    def run(
+        self, directory: Path, args: Sequence[str], env: Mapping[str, str], kill_at: int | str | None = None
+    ) -> Ended:
+        """`intarsia ARGS`; with `kill_at` its points are counted, and it dies at that one, or the first so named."""
         assert self._server.stdin is not None and self._server.stdout is not None
         order = {"directory": str(directory), "args": list(args), "env": dict(env), "kill_at": kill_at}
         self._server.stdin.write(json.dumps(order) + "\n")
@@ -68,7 +68,7 @@ class Runner:
 class Points:
     """Counts the points, and dies at one of them."""
 
-    def __init__(self, kill_at: int, root: Path) -> None:
+    def __init__(self, kill_at: int | str, root: Path) -> None:
         self._kill_at = kill_at
         self._root = f"{root}/"
         self._lock = threading.Lock()
@@ -77,7 +77,9 @@ class Points:
     def reach(self, name: str) -> None:
         with self._lock:
             self.count += 1
-            if self.count == self._kill_at:
+            if self._kill_at == 0:
+                os.write(2, f"\ncrash: {name}\n".encode())
+            if self._kill_at == self.count or (isinstance(self._kill_at, str) and name.startswith(self._kill_at)):
                 os.write(2, f"\ncrash: {name}\n".encode())
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -123,7 +125,7 @@ def wrap(points: Points) -> None:
         start(self, argv, *args, **kwargs)
         points.on_process("during", argv)
 
-    subprocess.Popen.__init__ = started  # type: ignore[method-assign]
+    subprocess.Popen.__init__ = started  # type: ignore[method-assign,assignment]
     sys.addaudithook(points.on_audit)
 
 
@@ -142,7 +144,7 @@ def _wrap_engine(engine: type[Any], points: Points) -> None:
     engine.begin, engine.commit = noted, committed
 
 
-def run(directory: str, args: list[str], env: dict[str, str], kill_at: int | None) -> None:
+def run(directory: str, args: list[str], env: dict[str, str], kill_at: int | str | None) -> None:
     from intarsia import cli
 
     os.chdir(directory)
@@ -153,10 +155,7 @@ def run(directory: str, args: list[str], env: dict[str, str], kill_at: int | Non
         cli.main()
     points = Points(kill_at or 0, Path.cwd())
     wrap(points)
-    try:
-        cli.main()
-    finally:
-        print(f"\ncrash: {points.count}", file=sys.stderr)
+    cli.main()
 
 
 def serve() -> None:

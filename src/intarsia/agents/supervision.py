@@ -65,8 +65,22 @@ def end_marked(session: str, grace: float = GRACE) -> int:
             if process.pid not in seen or force:
                 seen.add(process.pid)
                 _signal(process, signal.SIGKILL if force else signal.SIGTERM)
-        psutil.wait_procs(processes, timeout=0.1)
+        _await_end(processes, 0.1)
     return len(seen)
+
+
+def _await_end(processes: Sequence[psutil.Process], seconds: float) -> None:
+    """Give them some time. Not by psutil.wait_procs: it takes a child's exit code, and its Popen then reads success."""
+    deadline = time.monotonic() + seconds
+    while any(_lives(process) for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(process: psutil.Process, number: int) -> None:

@@ -15,6 +15,7 @@ from intarsia.run.progress import JsonReporter, PlainReporter, Reporter
 
 @click.command()
 @click.option("--agent", "-a", help="An agent of intarsia.toml, or 'command: PROGRAM ARGS…', or 'script: FILE'.")
+@click.option("--env", multiple=True, metavar="NAME", help="A variable that agents may see, such as a key; repeatable.")
 @click.option("--agents", "-n", type=click.IntRange(1, 256), help="How many work at the same time.")
 @click.option("--issue", "only", multiple=True, metavar="ID", help="Only this issue; may be given several times.")
 @click.option("--max-issues", type=click.IntRange(1), help="Stop after starting so many.")
@@ -32,13 +33,18 @@ def run(
 
     \b
     Example:
-      intarsia run --agent 'command: my-agent --task {prompt_file}' --agents 4
+      intarsia run --agent 'command: my-agent --task {prompt_file}' --agents 4 --env MY_AGENT_KEY
       intarsia run --issue ia-7f3a --json
 
     Exit codes: 0 all done or nothing to do; 1 an issue failed, is blocked or waits to land; 2 usage, configuration or
     environment; 130 interrupted twice. With --json: one JSON object per line, the summary last.
     """
-    settings = {"run.agent": flags["agent"], "run.agents": flags["agents"], "land.target": flags["target"]}
+    settings = {
+        "run.agent": flags["agent"],
+        "run.agents": flags["agents"],
+        "run.env": list(flags["env"]) or None,
+        "land.target": flags["target"],
+    }
     project = open_project(settings)
     with project.database.read() as tx:
         for issue_id in only:

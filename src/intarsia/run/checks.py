@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from intarsia.agents.supervision import spawn
+from intarsia.agents.environment import MARKER
+from intarsia.agents.supervision import end_marked, spawn
 from intarsia.config import Check
 from intarsia.errors import Aborted
 from intarsia.kernel.database import Database, Transaction
@@ -48,16 +49,45 @@ class Evidence:
             return log.read().decode(errors="replace").strip()
 
 
+@dataclass(frozen=True)
+class Bench:
+    """Where and how checks run: in `directory` with `env`, logging to the folder `logs`, until `stopped` says so."""
+
+    directory: Path
+    env: Mapping[str, str]
+    logs: Path
+    stopped: Callable[[], bool]
+
+    def run(self, name: str, check: Check, tree: str) -> Evidence:
+        """Run one check to its end. One that is killed from outside says nothing about the tree, so it is run again;
+        not for ever, as what kills it may be its own hunger for memory. Raises Aborted when the run is being stopped.
+        """
+        for _ in range(KILLED_TRIES):
+            evidence = self._run_once(name, check, tree)
+            if evidence.exit_code not in (-signal.SIGKILL, 128 + signal.SIGKILL):
+                break
+        return evidence
+
+    def _run_once(self, name: str, check: Check, tree: str) -> Evidence:
+        log = self.logs / f"check-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}-{tree[:12]}.log"
+        log.unlink(missing_ok=True)
+        started = time.monotonic()
+        env = {**self.env, "INTARSIA_ROLE": "check"}
+        process = spawn(["/bin/sh", "-c", check.command], cwd=self.directory, env=env, output=log)
+        code = wait(process, started + check.timeout, self.stopped)
+        if code is None:
+            end_marked(env[MARKER], grace=0)
+        seconds = time.monotonic() - started
+        return Evidence(name, tree, _fingerprint(check), code == 0, code, seconds, log)
+
+
 def run_all(
     database: Database,
+    bench: Bench,
     checks: Mapping[str, Check],
     tree: str,
     session: str,
     *,
-    directory: Path,
-    env: Mapping[str, str],
-    logs: Path,
-    stopped: Callable[[], bool],
     started: Callable[[str], None],
     fence: Callable[[Transaction], None],
 ) -> Evidence | None:
@@ -70,7 +100,7 @@ def run_all(
         missing = {name: check for name, check in checks.items() if not has_passed(tx, tree, name, check)}
     for name, check in missing.items():
         started(name)
-        evidence = _run_to_its_end(name, check, tree, directory, env, logs, stopped)
+        evidence = bench.run(name, check, tree)
         with database.transaction() as tx:
             fence(tx)
             record(tx, evidence, session)
@@ -110,43 +140,6 @@ def record(tx: Transaction, evidence: Evidence, session: str) -> None:
 
 def _fingerprint(check: Check) -> str:
     return hashlib.sha256(check.command.encode()).hexdigest()[:16]
-
-
-def _run_to_its_end(
-    name: str,
-    check: Check,
-    tree: str,
-    directory: Path,
-    env: Mapping[str, str],
-    logs: Path,
-    stopped: Callable[[], bool],
-) -> Evidence:
-    """A check that is killed from outside says nothing about the tree, so it is run again; not for ever, as what kills
-    it may be its own hunger for memory.
-    """
-    for _ in range(KILLED_TRIES):
-        evidence = _run(name, check, tree, directory, env, logs, stopped)
-        if evidence.exit_code not in (-signal.SIGKILL, 128 + signal.SIGKILL):
-            break
-    return evidence
-
-
-def _run(
-    name: str,
-    check: Check,
-    tree: str,
-    directory: Path,
-    env: Mapping[str, str],
-    logs: Path,
-    stopped: Callable[[], bool],
-) -> Evidence:
-    log = logs / f"check-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}-{tree[:12]}.log"
-    log.unlink(missing_ok=True)
-    started = time.monotonic()
-    process = spawn(["/bin/sh", "-c", check.command], cwd=directory, env={**env, "INTARSIA_ROLE": "check"}, output=log)
-    code = wait(process, started + check.timeout, stopped)
-    seconds = time.monotonic() - started
-    return Evidence(name, tree, _fingerprint(check), code == 0, code, seconds, log)
 
 
 def wait(process: subprocess.Popen[bytes], deadline: float, stopped: Callable[[], bool]) -> int | None:

@@ -15,6 +15,7 @@ from intarsia.run import checks
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
 from intarsia.workspace import pool
+from intarsia.workspace.git import shown
 from intarsia.workspace.worktree import ARCHIVE, Inspection, Worktree
 
 
@@ -101,7 +102,8 @@ class Desk:
 
     def _notice_changes(self, after: dict[str, str]) -> None:
         before, target = self._before, f"refs/heads/{self._context.target}"
-        names = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k) and k != target)
+        changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+        names = sorted(shown(name) for name in changed - {target})
         if before and names:
             self._claimed.record("repository_changed", changed=names)
             said = f"{self._claimed.issue.id}: while it worked, your repository changed: {', '.join(names)}"
@@ -111,11 +113,13 @@ class Desk:
         """If the target branch was found at a commit of the agent's own, take it off again."""
         ref = f"refs/heads/{self._context.target}"
         tip = self._tip
-        if tip in ("", self.base) or not self.worktree().made_here(tip, self.base):
+        if tip in ("", self.base) or not self.worktree().made_here(tip):
             return False
-        before = self._repository.git.try_line("rev-parse", "--verify", "--quiet", f"{ref}@{{1}}")
-        before = before or self._before.get(ref, self.base)
-        self._repository.git.run("update-ref", "-m", "intarsia: put back", ref, before, tip)
+        earlier = self._repository.git.run("reflog", "show", "--format=%H", ref, "--", ok=(0, 128)).split()
+        candidates = [*earlier, self._before.get(ref, ""), self.base]
+        before = next(oid for oid in candidates if oid and not self.worktree().made_here(oid))
+        if not self._context.landing.put_back(tip, before):
+            return False
         self._claimed.record("target_put_back", moved_to=tip, back_to=before)
         return True
 
@@ -164,11 +168,11 @@ class Desk:
         self._set_up(worktree)
 
     def env(self, worktree: Worktree) -> dict[str, str]:
-        """What agents and checks get: the allow-list, and this workspace's own caches and ports."""
+        """What agents, checks and setup get: the allow-list, and this workspace's own caches and ports; no keys."""
         settings = self._context.config.workspace
         first = settings.port_base + settings.ports * (worktree.number - 1)
         return {
-            **environment.base(self._context.agent.env),
+            **environment.base(),
             environment.MARKER: self._claimed.id,
             "INTARSIA_ISSUE": self._claimed.issue.id,
             "INTARSIA_ROOT": str(self._repository.root),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from intarsia.agents import AgentEvent, Limits, Running, Said, Turn, TurnEnd
+from intarsia.agents import AgentEvent, Limits, Running, Said, Turn, TurnEnd, environment
 from intarsia.agents.supervision import end_marked, watch
 from intarsia.config import Check
 from intarsia.errors import Aborted, GitError, InputError, StaleLease
@@ -20,7 +20,7 @@ from intarsia.kernel.issues import Issue
 from intarsia.kernel.leases import Lease
 from intarsia.kernel.sessions import Session
 from intarsia.run import checks, prompts, room, secret
-from intarsia.run.checks import Evidence
+from intarsia.run.checks import Bench, Evidence
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
 from intarsia.run.desk import Desk
@@ -79,6 +79,8 @@ class Pipeline:
                 self._inherited = False
             except Aborted as stop:
                 self._park(str(stop), resume=stage)
+            except InTheWay as obstacle:
+                self._park(f"{obstacle.message} {obstacle.hint}", resume=stage)
             except StaleLease:
                 self._begin_again()
             except (GitError, OSError) as error:
@@ -168,15 +170,13 @@ class Pipeline:
         return self._follow_up(_explain(failure))
 
     def _run_checks(self, tree: str, worktree: Worktree) -> Evidence | None:
+        bench = Bench(worktree.path, self._desk.env(worktree), self._folder, self._claimed.stopped)
         return checks.run_all(
             self._context.database,
+            bench,
             self._checks(),
             tree,
             self._row.id,
-            directory=worktree.path,
-            env=self._desk.env(worktree),
-            logs=self._folder,
-            stopped=self._claimed.stopped,
             fence=self._claimed.fence(),
             started=lambda name: self._report(self._row.stage, name),
         )
@@ -203,8 +203,6 @@ class Pipeline:
             self._hand_back(f"Together with what landed meanwhile, {_explain(red.evidence)}", self._landed_since())
         except NothingToLand as nothing:
             self._follow_up(nothing.message)
-        except InTheWay as obstacle:
-            self._park(f"{obstacle.message} {obstacle.hint}", resume="landing")
         finally:
             self._claimed.release(queue)
 
@@ -265,6 +263,7 @@ class Pipeline:
 
     def _follow_up(self, problem: str, found: Inspection | None = None) -> None:
         """Tell the agent what failed and let it go on, unless it had all its tries."""
+        problem = _readable(problem)
         self._require_room()
         turn = self._row.turn
         left = self._context.config.run.followups - turn
@@ -339,6 +338,7 @@ class Pipeline:
 
     def _turn(self, worktree: Worktree) -> Turn:
         env = {
+            **environment.base([*self._context.config.run.env, *self._context.agent.env]),
             **self._desk.env(worktree),
             "INTARSIA_ROLE": "agent",
             "INTARSIA_TURN": str(self._row.turn),
@@ -393,6 +393,11 @@ def _progress(found: Inspection) -> str:
 
 def _explain(failure: Evidence) -> str:
     return f"the check {failure.summary}. The end of its output:\n\n```\n{failure.tail()}\n```"
+
+
+def _readable(text: str) -> str:
+    """Text from files and programs, without what neither a terminal nor the database should get."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _first_line(text: str) -> str:

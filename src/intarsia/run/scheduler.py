@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
@@ -39,10 +40,15 @@ class Scope:
 
 @dataclass
 class Interrupts:
-    """Ctrl-C once: finish what runs. Twice: stop the agents and park their sessions. Three times: kill."""
+    """Ctrl-C once: finish what runs. Twice: stop the agents and park their sessions. Three times: kill.
+
+    A signal's handler only counts and wakes the loop, by the one thing that may be used there: it runs in the midst of
+    any statement of the main thread, which may hold the lock of whatever else it would touch.
+    """
 
     count: int = 0
-    wake: threading.Event = field(default_factory=threading.Event)
+    heeded: int = 0
+    wake: SimpleQueue[None] = field(default_factory=SimpleQueue)
 
 
 class Scheduler:
@@ -55,7 +61,8 @@ class Scheduler:
         self._begun = 0
         self._parked: list[Session] = []
         self._renewed = 0.0
-        self._recovered = 0.0
+        self._looked = -POLL
+        self._abandoned: list[Session] = []
 
     def run(self) -> Summary:
         """Work until nothing is ready and nothing runs; if it raises, every session can be resumed."""
@@ -77,13 +84,30 @@ class Scheduler:
 
     def _loop(self, executor: ThreadPoolExecutor) -> None:
         while True:
-            self._interrupts.wake.clear()
+            self._heed_interrupts()
             self._collect()
             self._heartbeat()
+            self._look_for_abandoned()
             idle = self._fill(executor)
             if not self._running and (self._draining or (idle and not self._expects_more())):
                 return
-            self._interrupts.wake.wait(POLL)
+            self._wait()
+
+    def _wait(self) -> None:
+        """Until a session or a signal wakes us, or it is time to look around."""
+        with suppress(Empty):
+            self._interrupts.wake.get(timeout=POLL)
+            while True:
+                self._interrupts.wake.get_nowait()
+
+    def _heed_interrupts(self) -> None:
+        count, before = self._interrupts.count, self._interrupts.heeded
+        self._interrupts.heeded = count
+        if count == 1 and before == 0:
+            self._context.reporter.notice("Finishing what runs; press Ctrl-C again to stop the agents now.")
+        elif count > 1 and before < 2:
+            self._context.reporter.notice("Stopping the agents; 'intarsia run' will go on from here.")
+            self._context.stopping.set()
 
     @property
     def _draining(self) -> bool:
@@ -112,7 +136,7 @@ class Scheduler:
         pipeline = Pipeline(self._context, session, issue, inherited=inherited)
         future = executor.submit(pipeline.run)
         self._running[session.id] = future
-        future.add_done_callback(lambda _: self._interrupts.wake.set())
+        future.add_done_callback(lambda _: self._interrupts.wake.put(None))
 
     def _claim(self) -> tuple[Session, Issue, bool] | None:
         context, token = self._context, sessions.new_secret()
@@ -143,18 +167,29 @@ class Scheduler:
         return None
 
     def _left_behind(self) -> Iterator[Session]:
-        while self._parked:
-            yield self._parked.pop()
-        if time.monotonic() - self._recovered < POLL:
+        for waiting in (self._parked, self._abandoned):
+            while waiting:
+                yield waiting.pop()
+
+    def _look_for_abandoned(self) -> None:
+        """Notice sessions whose supervisor is gone, or slept too long, even while we have no slot free for them."""
+        if time.monotonic() - self._looked < POLL:
             return
+        self._looked = time.monotonic()
         with self._context.database.read() as tx:
             active = [s for s in sessions.find(tx, stages=sessions.ACTIVE) if s.id not in self._running]
             lapsed = {lease.session for lease in leases.lapsed(tx, "issue:")}
-        for session in active:
-            alive = is_alive(session.supervisor, self._context.host)
-            if alive is False or (alive and session.id in lapsed):
-                yield session
-        self._recovered = time.monotonic()
+        alive = {session.id: is_alive(session.supervisor, self._context.host) for session in active}
+        self._abandoned = [s for s in active if alive[s.id] is False or (alive[s.id] and s.id in lapsed)]
+        if dead := {(session.id, session.supervisor) for session in active if alive[session.id] is False}:
+            self._free_queues(dead)
+
+    def _free_queues(self, dead: Collection[tuple[str, str]]) -> None:
+        """Our own sessions may be waiting, in all our slots, to land after one of these."""
+        with self._context.database.transaction() as tx:
+            for lease in leases.held(tx, "land:"):
+                if (lease.session, sessions.get(tx, lease.session).supervisor) in dead:
+                    leases.release(tx, lease.session, lease.resource)
 
     def _take_over(self, seen: Session) -> tuple[Session, Issue]:
         context = self._context
@@ -207,7 +242,8 @@ class Scheduler:
     def _summary(self, seconds: float) -> Summary:
         context = self._context
         summary = Summary(context.run, context.target, round(seconds, 3), interrupted=self._interrupts.count > 1)
-        for ending in self._endings:
+        last = {ending.session.issue: ending for ending in self._endings}  # an issue may have been tried again
+        for ending in last.values():
             session = ending.session
             entry = {"issue": session.issue, "session": session.id, "title": ending.title, "reason": session.reason}
             if ending.commit:
@@ -243,14 +279,9 @@ class Scheduler:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._interrupts.count += 1 if number == signal.SIGINT else 2
-        if self._interrupts.count == 1:
-            self._context.reporter.notice("Finishing what runs; press Ctrl-C again to stop the agents now.")
-        elif self._interrupts.count < 4 and not self._context.stopping.is_set():
-            self._context.reporter.notice("Stopping the agents; 'intarsia run' will go on from here.")
-            self._context.stopping.set()
-        else:
+        if self._interrupts.count > 2 and self._context.stopping.is_set():
             for session_id in self._running:
                 end_marked(session_id, grace=0)
             self._context.reporter.close()
             os._exit(130)
-        self._interrupts.wake.set()
+        self._interrupts.wake.put(None)

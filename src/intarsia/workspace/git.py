@@ -94,7 +94,8 @@ class Git:
             complaints = unpacker.communicate()[1] + packer.stderr.read()
         if packer.returncode or unpacker.returncode:
             raise GitError(
-                f"Commits can't be copied from {self.directory}: {complaints.decode(errors='replace').strip()}"
+                f"Commits can't be copied from {self.directory}: {complaints.decode(errors='replace').strip()}",
+                git_exit=min(packer.returncode, unpacker.returncode) or 1,
             )
 
     def line(self, *args: str, ok: Collection[int] = (0,)) -> str:
@@ -104,11 +105,12 @@ class Git:
         """The answer, or None when git says no."""
         try:
             return self.line(*args)
-        except GitError:
+        except GitError as error:
+            if was_killed(error):
+                raise
             return None
 
 
-@cache
 def was_killed(error: Exception) -> bool:
     """Whether git did not say no, but was ended by a signal."""
     return isinstance(error, GitError) and error.data.get("git_exit", 0) < 0
@@ -125,6 +127,7 @@ def _escaped(character: str) -> str:
     return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else character.encode("unicode_escape").decode()
 
 
+@cache
 def surroundings() -> dict[str, str]:
     """Our environment without what would point git elsewhere, and with what makes its answers fixed."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}

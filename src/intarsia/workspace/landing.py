@@ -6,6 +6,8 @@ Nothing here touches a file of the user until `advance`, and that is one compare
 from __future__ import annotations
 
 import re
+import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from intarsia.errors import Conflict, GitError
 from intarsia.workspace.git import Git, shown
 from intarsia.workspace.repository import Repository
 
+LOCKED_SECONDS = 5
 ISSUE_TRAILER = "Issue"
 SESSION_TRAILER = "Intarsia-Session"
 _SPACE = " \t\r"
@@ -145,10 +148,7 @@ class Landing:
 
     def _fast_forward(self, checkout: Path, candidate: Candidate) -> bool:
         """Where the branch is checked out, git moves it with the files, or leaves both alone."""
-        done = Git(checkout).call(
-            "merge", "--ff-only", "--quiet", "--no-autostash", candidate.commit,
-            ok=range(256), env={"GIT_REFLOG_ACTION": "intarsia"},
-        )  # fmt: skip
+        done = self._merge_there(checkout, candidate.commit)
         if done.returncode == 0:
             return True
         if self.tip() != candidate.tip:
@@ -158,6 +158,19 @@ class Landing:
             f"Ready to land, but {checkout} has something in the way: {said}",
             hint="Commit or stash it there, then: intarsia run",
         )
+
+    @staticmethod
+    def _merge_there(checkout: Path, commit: str) -> subprocess.CompletedProcess[str]:
+        """Whatever else uses the checkout's index, such as a person's own git, is done in a moment."""
+        deadline = time.monotonic() + LOCKED_SECONDS
+        while True:
+            done = Git(checkout).call(
+                "merge", "--ff-only", "--quiet", "--no-autostash", "--no-overwrite-ignore", commit,
+                ok=range(256), env={"GIT_REFLOG_ACTION": "intarsia"},
+            )  # fmt: skip
+            if done.returncode == 0 or "index.lock" not in done.stderr or time.monotonic() > deadline:
+                return done
+            time.sleep(0.05)
 
     def _refuse_rebase(self) -> None:
         """A branch that is being rebased is checked out nowhere, and must not move all the same."""

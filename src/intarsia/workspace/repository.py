@@ -53,7 +53,7 @@ class Repository:
         """The repository's own settings, as they were when first asked for."""
         listing = self.git.run("config", "--local", "--includes", "--list", "-z", ok=(0, 1))
         pairs = (entry.partition("\n") for entry in listing.split("\0") if entry)
-        return [(key, value) for key, _, value in pairs]
+        return [(key, value if equals else "true") for key, equals, value in pairs]
 
     @property
     def state(self) -> Path:

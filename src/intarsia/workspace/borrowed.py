@@ -1,0 +1,222 @@
+"""The repository of one workspace: it borrows the user's objects and settings, and what is done to it stays in it.
+
+Its settings are given, and put back whenever intarsia is about to use it: an agent may have changed them. What leads
+elsewhere, such as a symbolic link in place of a directory, is removed and never followed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from functools import cached_property
+from pathlib import Path
+
+from intarsia.workspace.git import Git, shown
+from intarsia.workspace.repository import ROOT_MARK, Repository
+
+DIRECTORIES = ("objects/info", "objects/pack", "refs/heads", "hooks", "info")
+# Files that change what git finds in a repository; only those that the user's has belong into a borrowed one.
+SETTINGS_FILES = ("info/exclude", "info/attributes", "shallow")
+STRAY = (*SETTINGS_FILES, "commondir", "config.worktree", "info/grafts", "objects/info/http-alternates")
+# Settings of the user's repository that would be wrong or unsafe in a borrowed one.
+NOT_BORROWED = ("core.bare", "core.worktree", "core.repositoryformatversion", "core.fsmonitor", "core.logallrefupdates")
+SECTIONS_NOT_BORROWED = (
+    "remote", "branch", "submodule", "extensions", "include", "includeif", "user", "gc", "maintenance",
+)  # fmt: skip
+
+
+class Borrowed:
+    """The repository in `slot`/git, whose tree is `path`."""
+
+    def __init__(self, user: Repository, slot: Path, path: Path) -> None:
+        self._user = user
+        self._slot = slot
+        self._path = path
+        self.git_dir = slot / "git"
+        self._given: dict[str, tuple[bytes, int]] = {}
+
+    @cached_property
+    def git(self) -> Git:
+        return Git(self._path, self.git_dir)
+
+    def resume(self, identity: tuple[str, str]) -> None:
+        """Take up a repository that another process made."""
+        self._given = self._settings(identity)
+
+    def create(self, branch: str, at: str, identity: tuple[str, str]) -> None:
+        """Everything is made anew but the index, which spares git reading every file of the tree again."""
+        index, kept = self.git_dir / "index", self._slot / "index"
+        if index.is_file():
+            index.replace(kept)
+        shutil.rmtree(self.git_dir, ignore_errors=True)
+        for directory in DIRECTORIES:
+            (self.git_dir / directory).mkdir(parents=True)
+        if kept.is_file():
+            kept.replace(index)
+        self._given = self._settings(identity)
+        for name, (content, mode) in self._given.items():
+            write(self.git_dir / name, content, mode)
+        tip = self.git_dir / "refs/heads" / branch
+        tip.parent.mkdir(parents=True, exist_ok=True)
+        tip.write_text(at + "\n", encoding="utf-8")
+        unfinished = self.git_dir / "HEAD.new"
+        unfinished.write_text(f"ref: refs/heads/{branch}\n", encoding="utf-8")
+        unfinished.replace(self.git_dir / "HEAD")  # there, whole, only once all the rest is
+
+    def seal(self) -> list[str]:
+        """Put the repository's own settings back as they were given; returns what had been changed."""
+        changed = self.make_own()
+        link = self._path / ".git"
+        if link.is_symlink() or not link.is_file() or link.read_bytes() != os.fsencode(self._pointer):
+            changed.append(".git")
+            self.link()
+        for name, (content, mode) in self._given.items():
+            actual = self.git_dir / name
+            if not actual.is_file() or actual.read_bytes() != content:
+                changed.append(name)
+                write(actual, content, mode)
+        hooks = [f"hooks/{hook.name}" for hook in (self.git_dir / "hooks").iterdir()]
+        for name in [name for name in (*STRAY, *hooks) if name not in self._given]:
+            if (self.git_dir / name).exists():
+                changed.append(shown(name))
+                delete(self.git_dir / name)
+        for lock in ("index.lock", "HEAD.lock", "config.lock"):
+            (self.git_dir / lock).unlink(missing_ok=True)
+        return changed
+
+    def ground(self, at: str) -> list[str]:
+        """Without a HEAD that is a commit nothing can be judged: put it back to where the session began."""
+        changed = []
+        if not self._has_head(at):
+            changed.append("HEAD")
+            write(self.git_dir / "HEAD", f"{at}\n".encode(), 0o644)
+        if not (self.git_dir / "index").is_file():
+            self.git.run("reset", "--quiet")
+        return changed
+
+    def unhide(self) -> None:
+        """Files marked assume-unchanged or skip-worktree would differ from the commit without showing it."""
+        if self._index_stamp() == self._trusted_stamp():
+            return
+        listing = self.git.run("ls-files", "-v", "-z").split("\0")
+        hidden = [entry[2:] for entry in listing if entry and (entry[0].islower() or entry[0] == "S")]
+        for flag in ("--no-assume-unchanged", "--no-skip-worktree") if hidden else ():
+            self.git.run("update-index", flag, "-z", "--stdin", stdin="\0".join(hidden))
+        self.trust_index()
+
+    def trust_index(self) -> None:
+        """Remember the index as one that hides nothing."""
+        (self._slot / "index-stamp").write_text(self._index_stamp(), encoding="ascii")
+
+    def branches_beside(self) -> list[str]:
+        """Branches with commits that HEAD lacks."""
+        heads = [path for path in (self.git_dir / "refs/heads").rglob("*") if path.is_file()]
+        if len(heads) == 1 and not (self.git_dir / "packed-refs").exists():
+            return []
+        return self.git.run("for-each-ref", "--format=%(refname:short)", "refs/heads", "--no-merged=HEAD").split()
+
+    def link(self) -> None:
+        write(self._path / ".git", os.fsencode(self._pointer), 0o644)
+
+    def make_own(self) -> list[str]:
+        """See that everything here is really here: what leads elsewhere is removed, and never followed."""
+        changed = []
+        for place in (self._slot, self._path, *(self._slot / name for name in ("cache", "tmp", "git"))):
+            if place.is_symlink() or (place.exists() and not place.is_dir()):
+                changed.append(place.name)
+                place.unlink()
+            place.mkdir(parents=True, exist_ok=True)
+        for folder, directories, files in os.walk(self.git_dir):
+            for path in [Path(folder, name) for name in (*directories, *files)]:
+                if path.is_symlink():
+                    changed.append(shown(str(path.relative_to(self.git_dir))))
+                    path.unlink()
+        for directory in DIRECTORIES:
+            (self.git_dir / directory).mkdir(parents=True, exist_ok=True)
+        return changed
+
+    def _settings(self, identity: tuple[str, str]) -> dict[str, tuple[bytes, int]]:
+        """The files of the repository that no agent has any business to change, with their modes."""
+        user = self._user.git_dir
+        given = {
+            "config": (self._config(identity).encode(errors="surrogateescape"), 0o644),
+            "objects/info/alternates": (f"{user / 'objects'}\n".encode(), 0o644),
+            ROOT_MARK: (str(self._user.root).encode(), 0o644),
+        }
+        for name in SETTINGS_FILES:
+            if (user / name).is_file():
+                given[name] = ((user / name).read_bytes(), 0o644)
+        for hook in (user / "hooks").iterdir() if (user / "hooks").is_dir() else ():
+            if hook.suffix != ".sample" and hook.is_file():
+                given[f"hooks/{hook.name}"] = (hook.read_bytes(), hook.stat().st_mode & 0o777)
+        return given
+
+    def _config(self, identity: tuple[str, str]) -> str:
+        pairs = self._user.local_config
+        borrowed = [(key, value) for key, value in pairs if _is_borrowed(key)]
+        formats = [(key, value) for key, value in pairs if key == "extensions.objectformat"]
+        lfs = self._user.git_dir / "lfs"
+        own = [
+            ("core.repositoryformatversion", "1" if formats else "0"),
+            ("core.bare", "false"),
+            ("core.logAllRefUpdates", "true"),
+            ("user.name", identity[0]),
+            ("user.email", identity[1]),
+            ("commit.gpgSign", "false"),
+            ("gc.auto", "0"),
+            *formats,
+            *([("lfs.storage", str(lfs))] if lfs.is_dir() else []),
+        ]
+        return "".join(_config_line(key, value) for key, value in [*borrowed, *own])
+
+    def _has_head(self, base: str) -> bool:
+        try:
+            head = (self.git_dir / "HEAD").read_text(encoding="utf-8").strip()
+            if head.startswith("ref: "):
+                head = (self.git_dir / head.removeprefix("ref: ")).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            head = ""
+        known = head == base or (self.git_dir / "objects" / head[:2] / head[2:]).is_file()
+        return known or self.git.try_line("rev-parse", "--verify", "--quiet", "HEAD^{commit}") is not None
+
+    @property
+    def _pointer(self) -> str:
+        return f"gitdir: {self.git_dir}\n"
+
+    def _index_stamp(self) -> str:
+        try:
+            found = (self.git_dir / "index").stat()
+        except FileNotFoundError:
+            return ""
+        return f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
+
+    def _trusted_stamp(self) -> str:
+        stamp = self._slot / "index-stamp"
+        return stamp.read_text(encoding="ascii") if stamp.is_file() else ""
+
+
+def write(path: Path, content: bytes, mode: int) -> None:
+    delete(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_borrowed(key: str) -> bool:
+    return key not in NOT_BORROWED and key.split(".", 1)[0] not in SECTIONS_NOT_BORROWED
+
+
+def _config_line(key: str, value: str) -> str:
+    section, _, rest = key.partition(".")
+    subsection, _, name = rest.rpartition(".")
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    quoted = subsection.replace("\\", "\\\\").replace('"', '\\"')
+    header = f'[{section} "{quoted}"]' if subsection else f"[{section}]"
+    return f'{header} {name} = "{escaped}"\n'

@@ -1,0 +1,129 @@
+"""The real agent programs: where they are, how they learn of the model server, and what their tools are called."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from intarsia.testing import Step, ToolCall
+
+RETRIES = 2
+
+
+class AgentProgram(Protocol):
+    name: str
+    key: str
+
+    @property
+    def directory(self) -> Path:
+        """What has to be on the PATH."""
+        ...
+
+    def configure(self, home: Path, url: str) -> None:
+        """Write the settings of somebody who uses another server than the vendor's."""
+        ...
+
+    def read(self, path: str) -> Step: ...
+
+    def edit(self, path: str, old: str, new: str) -> Step:
+        """Replace a line of a file that was read."""
+        ...
+
+    def create(self, path: str, text: str) -> Step:
+        """A new file, by its tool for files."""
+        ...
+
+    def shell(self, command: str) -> Step: ...
+
+
+class ClaudeCode:
+    name = "claude"
+    key = "ANTHROPIC_API_KEY"
+
+    @property
+    def directory(self) -> Path:
+        return package("claude_agent_sdk") / "_bundled"
+
+    def configure(self, home: Path, url: str) -> None:
+        settings = {"ANTHROPIC_BASE_URL": url, "CLAUDE_CODE_MAX_RETRIES": str(RETRIES), "DISABLE_AUTOUPDATER": "1"}
+        path = home / ".claude" / "settings.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps({"env": settings}), encoding="utf-8")
+
+    def read(self, path: str) -> Step:
+        return Step(tools=[ToolCall("Read", {"file_path": path})])
+
+    def edit(self, path: str, old: str, new: str) -> Step:
+        return Step(tools=[ToolCall("Edit", {"file_path": path, "old_string": old, "new_string": new})])
+
+    def create(self, path: str, text: str) -> Step:
+        return Step(tools=[ToolCall("Write", {"file_path": path, "content": text})])
+
+    def shell(self, command: str) -> Step:
+        return Step(tools=[ToolCall("Bash", {"command": command, "description": "As scripted"})])
+
+
+class Codex:
+    name = "codex"
+    key = "CODEX_API_KEY"
+
+    @property
+    def directory(self) -> Path:
+        return package("codex_cli_bin") / "bin"
+
+    def configure(self, home: Path, url: str) -> None:
+        path = home / ".codex" / "config.toml"
+        path.parent.mkdir()
+        # gpt-5.5 is the model for which this version declares the tools used here.
+        path.write_text(
+            f"""
+            model = "gpt-5.5"
+            model_provider = "scripted"
+            check_for_update_on_startup = false
+            [features]
+            plugins = false  # looks for a marketplace on the internet, and waits 5 s for a name server at its end
+            [analytics]
+            enabled = false
+            [model_providers.scripted]
+            name = "scripted"
+            base_url = "{url}/v1"
+            wire_api = "responses"
+            env_key = "{self.key}"
+            request_max_retries = {RETRIES}
+            stream_max_retries = 1
+            """,
+            encoding="utf-8",
+        )
+
+    def read(self, path: str) -> Step:
+        return self.shell(f"cat {path}")
+
+    def edit(self, path: str, old: str, new: str) -> Step:
+        return self._patch(f"*** Update File: {path}\n@@\n-{old}\n+{new}")
+
+    def create(self, path: str, text: str) -> Step:
+        return self._patch(f"*** Add File: {path}\n+{text}")
+
+    @staticmethod
+    def _patch(patch: str) -> Step:
+        return Step(tools=[ToolCall("apply_patch", f"*** Begin Patch\n{patch}\n*** End Patch")])
+
+    def shell(self, command: str) -> Step:
+        return Step(tools=[ToolCall("exec_command", {"cmd": command})])
+
+
+def package(name: str) -> Path:
+    spec = find_spec(name)
+    assert spec is not None, f"{name} is not installed: make test-agents"
+    assert spec.submodule_search_locations is not None
+    return Path(spec.submodule_search_locations[0])
+
+
+def codex_can_sandbox() -> bool:
+    """Whether this machine lets a user make the namespaces that the sandbox of Codex is made of."""
+    bwrap = package("codex_cli_bin") / "codex-resources" / "bwrap"
+    argv = [str(bwrap), "--unshare-user", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/", "--proc", "/proc"]
+    return subprocess.run([*argv, "true"], capture_output=True, check=False).returncode == 0
