@@ -211,5 +211,5 @@ def test_every_setting_is_described_and_has_a_value(tmp_path: Path) -> None:
     keys = [setting.key for setting in described]
     assert len(set(keys)) == len(keys)
     fixed = {key for key in keys if "NAME" not in key}
-    assert fixed == {key for key in flatten(read(tmp_path).config) if key not in ("checks", "agents")}
+    assert fixed == {key for key in flatten(read(tmp_path).config) if key not in ("checks", "agents", "queues", "sync")}
     assert {"checks.NAME.command", "agents.NAME.driver"} <= set(keys)

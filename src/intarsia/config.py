@@ -273,13 +273,23 @@ def _model(hint: Any) -> type[Struct] | None:
 
 def _convert(values: dict[str, Any], path: Path, origins: Mapping[str, str]) -> Config:
     try:
-        return msgspec.convert(_typed(values, origins), Config)
+        config = msgspec.convert(_typed(values, origins), Config)
+        _refuse_commands_without_driver(config, path)
+        return config
     except msgspec.ValidationError as error:
         said, _, where = str(error).partition(" - at `$.")
         key = _with_name(where.rstrip("`"), values)
         origin = origins.get(key, FILE)
         place = str(path) if origin == FILE else origin
         raise ConfigError(f"{place}: {key or 'the file'}: {said}.", hint="See: intarsia config show") from error
+
+
+def _refuse_commands_without_driver(config: Config, path: Path) -> None:
+    """An agent that intarsia does not run needs no driver; one that it should run does."""
+    for name, agent in config.agents.items():
+        if (agent.command or agent.scenario) and not agent.driver:
+            driver = "command" if agent.command else "script"
+            raise ConfigError(f"{path}: agents.{name}: it has no driver.", hint=f'Add: driver = "{driver}"')
 
 
 def _with_name(where: str, values: Mapping[str, Any]) -> str:
