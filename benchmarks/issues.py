@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import statistics
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 
 from benchmarks.support import Bench, Result, repository, seconds
 
@@ -75,8 +77,6 @@ def _drift() -> tuple[float, float]:
 
 
 def _closing_times(bench: Bench) -> list[float]:
-    import sqlite3
-
-    with sqlite3.connect(bench.root / ".intarsia/intarsia.db") as connection:
+    with closing(sqlite3.connect(bench.root / ".intarsia/intarsia.db")) as connection:
         rows = connection.execute("SELECT time FROM events WHERE kind = 'issue_closed' ORDER BY id")
         return [float(row[0]) for row in rows]
