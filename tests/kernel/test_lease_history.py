@@ -35,14 +35,15 @@ class Crowd:
         self.killed: list[str] = []
 
     def run(self) -> None:
-        """Kills one that works every now and then; some kill themselves while they hold a lease."""
+        """Every now and then kills one, that waits if any does; some kill themselves while they hold a lease."""
         for n in range(PROCESSES):
-            self._start(self._random.randint(10, 40) if n % 2 else 0)
+            self._start(self._random.randint(4, 16) if n % 2 else 0)
         try:
             while time.monotonic() < self._end:
                 time.sleep(self._random.uniform(0.8, 1.6))
-                victim = self._running[self._random.choice(sorted(self._running))]
-                victim.kill()
+                working = sorted(self._running)
+                waiting = [session for session in working if self._last(session) == "ask"]
+                self._running[self._random.choice(waiting or working)].kill()
                 self._replace_the_dead()
             for session, process in self._running.items():
                 if process.wait(60) == -signal.SIGKILL:
@@ -61,7 +62,12 @@ class Crowd:
                 del self._running[session]
                 if process.returncode:
                     self._note(session)
-                self._start(self._random.randint(10, 40))
+                self._start(self._random.randint(4, 16))
+
+    def _last(self, session: str) -> str:
+        file = self._folder / f"{session}.jsonl"
+        records = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+        return msgspec.json.decode(records[-1], type=Record).what if records and records[-1].endswith(b"\n") else ""
 
     def _note(self, session: str) -> None:
         self.killed.append(session)
@@ -85,7 +91,7 @@ def test_grants_of_many_processes_never_overlap(database_url: str, tmp_path: Pat
     assert problems(records, PATIENCE, lease_worker.TTL) == []
     # And it was worth looking at.
     history = requests(records)
-    assert sum(one.begin is not None for one in history) > 200
+    assert sum(one.begin is not None for one in history) > 50
     assert sum(one.refused is not None for one in history) > 5
     assert sum(one.begin is not None and one.begin - one.asked > 0.02 for one in history) > 10
     assert sum(one.begin is not None and one.end is None and one.session in crowd.killed for one in history) >= 3

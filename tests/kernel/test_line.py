@@ -7,7 +7,7 @@ tests that show their absence here:
 |---|---|---|
 | Mai | a second claimer overwrites the holder | test_a_resource_has_one_holder |
 | Mai | 4 to 11 winners of 20 processes | test_grants_of_many_processes_never_overlap |
-| Mai | "locked by  (TTL…)": a holder without a name, from a torn read | test_who_is_refused_always_learns_the_holder |
+| Mai | "locked by  (TTL…)": a holder without a name, from a torn read | test_who_is_refused_always_learns_by_whom |
 | Mai | no heartbeat: every lock goes stale while its holder works | test_renewing_moves_the_end |
 | Mai | claiming again does not renew | test_taking_again_keeps_held_since_and_never_weakens |
 | Mai | check, then unlink: a lock that was taken again is deleted | test_what_is_taken_by_force_is_fenced |
@@ -596,7 +596,7 @@ def test_a_transaction_need_not_wait_for_threads_that_wait_in_the_line(real_time
     assert statistics.median(durations) < 0.02
 
 
-def test_who_is_refused_always_learns_the_holder(real_time: Database) -> None:
+def test_who_is_refused_always_learns_by_whom(real_time: Database) -> None:
     """While the resource goes from hand to hand."""
     over = threading.Event()
 
@@ -615,7 +615,7 @@ def test_who_is_refused_always_learns_the_holder(real_time: Database) -> None:
             try:
                 line.acquire(real_time, "me", exclusive("x/y"), 60)
             except Held as error:
-                named.add(error.data["holder"])
+                named.add(error.data["holder"] or error.data["waiting"])
             else:
                 line.release(real_time, "me", ["code:x/y"])
         over.set()
