@@ -249,6 +249,15 @@ def test_history_and_daily_summaries(database: Database, project: Project) -> No
     assert day.collected is not None
 
 
+def test_a_line_of_history_that_names_two_issues_belongs_to_neither(database: Database, project: Project) -> None:
+    project.issue("quick-fix-requests", "FIX-001")
+    project.issue("quick-fix-requests", "FIX-002")
+    project.history("2026-01-05", "[2026-01-05T10:00:00] [DESIGNER] [note] FIX-001 after FIX-002 [open]")
+    store(database, mai_module.read(project.root))
+    with database.read() as tx:
+        assert [event.issue for event in events.everything(tx) if event.data.get("type") == "note"] == [None]
+
+
 def test_references_become_links(database: Database, project: Project) -> None:
     project.issue("quick-fix-requests", "FIX-001")
     project.issue("designer-blockers", "BLK-001", reference="FIX-001")

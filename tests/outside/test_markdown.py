@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -52,6 +52,9 @@ def test_a_cell_stays_in_its_cell(text: str) -> None:
 
 
 @given(TEXTS)
+@example("```\n## Notes\n")
+@example("a\n`````\n## Notes\n~~~\n")
+@example("    ```\r## Notes")
 def test_a_body_stays_in_its_fence(text: str) -> None:
     tokens = PARSER.parse(f"## Body\n\n{fenced(text)}\n\n## Notes\n")
     assert headings(tokens) == ["Body", "Notes"]

@@ -241,6 +241,32 @@ def test_killed_at_any_point_it_goes_on(
     assert points > 20
 
 
+def test_a_rebuild_that_was_killed_is_begun_again(
+    database: Database,
+    database_url: str,
+    clock: ManualClock,
+    tmp_path: Path,
+    agrees: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mirror_module, "BATCH", 1)  # so that a page of history is written in several steps
+    with database.transaction() as tx:
+        new(tx, "a-1")
+        new(tx, "a-2")
+        new(tx, "a-3")
+    update(database, tmp_path / "m")
+
+    def job() -> None:
+        update(Database(database_url, database.project, clock), tmp_path / "m", rebuild=True)
+
+    for point in range(1, 100):
+        if not killed_at(point, job):
+            break
+        update(database, tmp_path / "m")
+        agrees(tmp_path / "m")
+    assert point > 5
+
+
 def test_what_is_not_ours_is_refused(database: Database, clock: ManualClock, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious").write_text("mine")

@@ -25,7 +25,7 @@ from intarsia.kernel.daily import Summary
 from intarsia.kernel.database import Database, Row, Transaction
 from intarsia.kernel.events import Event
 from intarsia.kernel.issues import Issue
-from intarsia.outside.folder import Folder
+from intarsia.outside.folder import TEMPORARY, Folder
 from intarsia.outside.markdown import facts, fenced, file_name, inline, table
 
 STATE = ".intarsia-mirror.json"
@@ -68,6 +68,8 @@ class Mirror:
             if not self._whole:
                 self._save(0, whole=False)  # before anything else is in it, so that it is known for a mirror
             self._folders = {name: self._folder.inside(name) for name in FOLDERS}
+            for folder in (self._folder, *self._folders.values()):
+                folder.remove(TEMPORARY)  # of one that was killed
         except BaseException:
             self._folder.close()
             raise
