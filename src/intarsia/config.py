@@ -169,6 +169,14 @@ class Config(Model):
     def check_list(self) -> dict[str, Check]:
         return {name: Check(command=check) if isinstance(check, str) else check for name, check in self.checks.items()}
 
+    def queues_of(self, agent: str) -> list[str]:
+        """The queues that `agent` works on: its own, and those without a handler; raises ConfigError for none."""
+        handlers = {"default": "", **{name: queue.handler for name, queue in self.queues.items()}}
+        found = [name for name, handler in handlers.items() if handler in ("", agent)]
+        if not found:
+            raise ConfigError(f"Every queue has another handler than {agent}.", hint="See: intarsia queue list")
+        return found
+
 
 class Loaded(Struct, frozen=True):
     """The effective configuration and, per dotted key, where its value came from."""

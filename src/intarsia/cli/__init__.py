@@ -25,6 +25,8 @@ COMMANDS = {
     "log": "intarsia.cli.status:log",
     "session": "intarsia.cli.session:session",
     "resolve": "intarsia.cli.session:resolve",
+    "mirror": "intarsia.cli.mirror:mirror",
+    "sync": "intarsia.cli.sync:sync",
     "clean": "intarsia.cli.clean:clean",
     "config": "intarsia.cli.setup:config",
     "doctor": "intarsia.cli.doctor:doctor",

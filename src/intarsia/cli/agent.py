@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import click
 
-from intarsia.cli.common import Output, open_project, table, with_output
-from intarsia.cli.identity import caller, folder
+from intarsia.cli.common import Output, open_project, table, with_change, with_output
+from intarsia.cli.identity import caller, store_secret, stored_secret
 from intarsia.clock import iso
 from intarsia.kernel import members, sessions
 
@@ -25,7 +22,7 @@ def agent() -> None:
 
 @agent.command()
 @click.argument("name")
-@with_output
+@with_change
 def join(output: Output, /, name: str) -> None:
     """Register NAME, and keep its secret in a file that only you can read.
 
@@ -35,11 +32,14 @@ def join(output: Output, /, name: str) -> None:
     Example:
       intarsia agent join alice
     """
-    project = open_project()
-    secret = sessions.new_secret()
+    members.check_name(name)
+    project = open_project(dry_run=output.dry_run)
+    # One that is there is of a try that was interrupted, or of another database, where it goes on to be used.
+    secret = stored_secret(project, name) or sessions.new_secret()
     with project.database.transaction() as tx:
         member = members.join(tx, name, secret)
-        _store(folder(project) / name, secret)
+        if not output.dry_run:
+            store_secret(project, name, secret)
     output.show(f"{name} has joined.", agent=member.as_json())
 
 
@@ -71,9 +71,3 @@ def list_(output: Output, /) -> None:
         found = members.everybody(tx)
     rows = [[member.name, f"joined {iso(member.joined)}", f"seen {iso(member.seen)}"] for member in found]
     output.show(table(rows) or "Nobody has joined. Do: intarsia agent join NAME", agents=[m.as_json() for m in found])
-
-
-def _store(path: Path, secret: str) -> None:
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(secret)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import click
 
 from intarsia.cli.common import Output, Project, open_project, read_text, with_change
 from intarsia.cli.identity import caller
 from intarsia.cli.queues import find_queue
 from intarsia.clock import iso
-from intarsia.config import Queue
+from intarsia.config import Agent, Queue
 from intarsia.errors import InputError
 from intarsia.kernel import claims as work
 from intarsia.kernel import issues
@@ -37,7 +39,7 @@ def claim(output: Output, /, id: str, ttl: int | None) -> None:
     project = open_project(dry_run=output.dry_run)
     with project.database.transaction() as tx:
         me = caller(project, tx)
-        lease = work.claim(tx, id, me, ttl or patience(project, me))
+        lease = work.claim(tx, id, me, patience(project, me) if ttl is None else ttl)
     until = iso(lease.expires)
     output.show(f"{id} is yours until {until}; renew with: intarsia issue heartbeat {id}", lease=lease.as_json())
 
@@ -58,7 +60,7 @@ def heartbeat(output: Output, /, id: str, ttl: int | None) -> None:
     project = open_project(dry_run=output.dry_run)
     with project.database.transaction() as tx:
         me = caller(project, tx)
-        lease = work.heartbeat(tx, id, me, ttl or patience(project, me))
+        lease = work.heartbeat(tx, id, me, patience(project, me) if ttl is None else ttl)
     output.show(f"{id} is yours until {iso(lease.expires)}.", lease=lease.as_json())
 
 
@@ -194,10 +196,10 @@ def escalate(
           --position "library: kept by others" --facts "own is 3x faster, bench/parse.md" \\
           --option "own, with fuzzing" --option "library, accept the speed"
     """
-    if len(positions) < 2 or len(options) < 2:
+    parts = {"disagreement": disagreement, "positions": _list(positions), "facts": facts, "options": _list(options)}
+    if any(parts[name].count("\n- ") < 1 for name in ("positions", "options")):
         raise InputError("An escalation needs at least two positions and two options.")
     project = open_project(dry_run=output.dry_run)
-    parts = {"disagreement": disagreement, "positions": _list(positions), "facts": facts, "options": _list(options)}
     with project.database.transaction() as tx:
         original = issues.get(tx, id)
         target = queue or _queue_of(project, original).escalate_to
@@ -219,7 +221,7 @@ def escalate(
 def patience(project: Project, agent: str) -> int:
     """Seconds after its last heartbeat that an agent's claims end."""
     settings = project.config.agents.get(agent)
-    return int((settings.heartbeat if settings else 1200) * PATIENCE)
+    return math.ceil((settings or Agent()).heartbeat * PATIENCE)
 
 
 def _queue_of(project: Project, issue: Issue) -> Queue:
@@ -227,4 +229,4 @@ def _queue_of(project: Project, issue: Issue) -> Queue:
 
 
 def _list(lines: tuple[str, ...]) -> str:
-    return "\n".join(f"- {line}" for line in lines if line.strip())
+    return "\n".join("- " + line.strip().replace("\n", "\n  ") for line in lines if line.strip())

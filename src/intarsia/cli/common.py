@@ -92,7 +92,7 @@ def open_project(flags: Mapping[str, Any] | None = None, *, dry_run: bool = Fals
 def open_database(repository: Repository, config: Config, project: str, *, dry_run: bool = False) -> Database:
     """The project's database; on a dry run one that writes nothing, not even its own file."""
     url = config.database.url or f"sqlite://{repository.state / 'intarsia.db'}"
-    if dry_run and not config.database.url and not (repository.state / "intarsia.db").exists():
+    if dry_run and url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite://")).exists():
         url = "sqlite://:memory:"
     elif not dry_run:
         repository.make_state()

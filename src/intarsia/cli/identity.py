@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from intarsia.cli.common import Project
-from intarsia.errors import NotReady
+from intarsia.cli.common import Project, actor
+from intarsia.errors import InputError, NotFound, NotReady
 from intarsia.kernel import members, sessions
 from intarsia.kernel.database import Transaction
 
@@ -19,10 +19,19 @@ def caller(project: Project, tx: Transaction) -> str:
     if environ.get(SESSION):
         return sessions.authenticate(tx, environ[SESSION], environ.get(SECRET, "")).id
     name = environ.get(AGENT) or _only_member(project)
+    try:
+        members.check_name(name)
+    except InputError as error:
+        raise NotFound(f"{AGENT} is {name!r}, which can't be an agent's name.", hint=error.hint) from error
     secret = environ.get(SECRET) or _stored_secret(project, name)
     member = members.authenticate(tx, name, secret)
     members.touch(tx, member.name)
     return member.name
+
+
+def who(project: Project, tx: Transaction) -> str:
+    """Who changes what needs no identity, for the record: whoever says who it is must prove it; else a person."""
+    return caller(project, tx) if os.environ.get(SESSION) or os.environ.get(AGENT) else actor()
 
 
 def folder(project: Project) -> Path:
@@ -30,7 +39,7 @@ def folder(project: Project) -> Path:
 
 
 def _only_member(project: Project) -> str:
-    names = sorted(path.name for path in folder(project).glob("*") if path.is_file())
+    names = sorted(path.name for path in folder(project).glob("[!.]*") if path.is_file())
     if len(names) == 1:
         return names[0]
     if not names:
@@ -39,9 +48,27 @@ def _only_member(project: Project) -> str:
 
 
 def _stored_secret(project: Project, name: str) -> str:
+    secret = stored_secret(project, name)
+    if secret is None:
+        raise NotReady(f"{name} has not joined this project on this machine.", hint=f"intarsia agent join {name}")
+    return secret
+
+
+def stored_secret(project: Project, name: str) -> str | None:
     try:
-        return (folder(project) / name).read_text(encoding="ascii")
-    except OSError as error:
-        raise NotReady(
-            f"{name} has not joined this project on this machine.", hint=f"intarsia agent join {name}"
-        ) from error
+        return (folder(project) / name).read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def store_secret(project: Project, name: str, secret: str) -> None:
+    """Keep it where only this user can read it: all of it, or nothing."""
+    path = folder(project) / name
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.parent.chmod(0o700)
+    unfinished = path.with_name(f".{name}.{os.getpid()}")
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from intarsia.cli.common import Output, actor, open_project, read_text, table, with_change, with_output
+from intarsia.cli.common import Output, open_project, read_text, table, with_change, with_output
+from intarsia.cli.identity import who
 from intarsia.cli.lazy import LazyGroup
 from intarsia.cli.queues import find_queue
 from intarsia.clock import iso
@@ -68,8 +69,9 @@ def new(output: Output, /, words: tuple[str, ...], body: str, type_: str, id_: s
         **values,
     )
     with project.database.transaction() as tx:
-        created = issues.create(tx, draft, actor())
-    output.show(created.id, issue=created.as_json())
+        created = issues.create(tx, draft, who(project, tx))
+    told = f"{created.id} in queue {queue}: {created.title}" if output.dry_run else created.id
+    output.show(told, issue=created.as_json())
 
 
 @issue.command(name="list")
@@ -141,10 +143,12 @@ def close(output: Output, /, id: str, reason: str) -> None:
     Example:
       intarsia issue close ia-7f3a --reason "fixed elsewhere"
     """
-    with open_project(dry_run=output.dry_run).database.transaction() as tx:
+    project = open_project(dry_run=output.dry_run)
+    with project.database.transaction() as tx:
+        me = who(project, tx)
         _refuse_if_worked_on(tx, id)
-        sessions.cancel_parked(tx, id, actor())
-        closed = issues.close(tx, id, reason, actor())
+        sessions.cancel_parked(tx, id, me)
+        closed = issues.close(tx, id, reason, me)
     output.show(f"{id} is closed.", issue=closed.as_json())
 
 
@@ -159,10 +163,12 @@ def reopen(output: Output, /, id: str, note: str) -> None:
     Example:
       intarsia issue reopen ia-7f3a --note "the missing key is there now"
     """
-    with open_project(dry_run=output.dry_run).database.transaction() as tx:
+    project = open_project(dry_run=output.dry_run)
+    with project.database.transaction() as tx:
+        me = who(project, tx)
         _refuse_if_worked_on(tx, id)
-        sessions.cancel_parked(tx, id, actor())
-        opened = issues.reopen(tx, id, actor(), note)
+        sessions.cancel_parked(tx, id, me)
+        opened = issues.reopen(tx, id, me, note)
     output.show(f"{id} is open.", issue=opened.as_json())
 
 
@@ -188,8 +194,9 @@ def dep_add(output: Output, /, id: str, other: str, kind: str) -> None:
     Example:
       intarsia issue dep add ia-2 ia-1
     """
-    with open_project(dry_run=output.dry_run).database.transaction() as tx:
-        issues.add_dependency(tx, id, other, kind, actor())
+    project = open_project(dry_run=output.dry_run)
+    with project.database.transaction() as tx:
+        issues.add_dependency(tx, id, other, kind, who(project, tx))
         edges = issues.dependencies(tx, id)
     output.show(f"{id} {_EDGES[kind]} {other}.", id=id, dependencies=edges)
 
@@ -205,8 +212,9 @@ def dep_remove(output: Output, /, id: str, other: str) -> None:
     Example:
       intarsia issue dep remove ia-2 ia-1
     """
-    with open_project(dry_run=output.dry_run).database.transaction() as tx:
-        issues.remove_dependency(tx, id, other, actor())
+    project = open_project(dry_run=output.dry_run)
+    with project.database.transaction() as tx:
+        issues.remove_dependency(tx, id, other, who(project, tx))
         edges = issues.dependencies(tx, id)
     output.show(f"{id} no longer depends on {other}.", id=id, dependencies=edges)
 
@@ -241,9 +249,12 @@ def _refuse_if_worked_on(tx: Transaction, issue_id: str) -> None:
             f"{issue_id} is being worked on by session {session.id}.",
             hint="Wait for it, or stop the run (Ctrl-C twice) first.",
         )
-    for lease in leases.on(tx, f"issue:{issue_id}"):
-        if lease.session != actor():
-            raise leases.held_error(lease)
+    for lease in leases.on(tx, issues.get(tx, issue_id).resource):
+        held = leases.held_error(lease)
+        held.hint = (
+            f"{lease.session} completes or releases it; or take it: intarsia lock force-release {lease.resource}"
+        )
+        raise held
 
 
 def _listing(found: list[Issue]) -> str:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
 from intarsia.cli.common import Output, Project, open_project, table, with_change, with_output
 from intarsia.cli.identity import caller
+from intarsia.cli.lazy import LazyGroup
 from intarsia.clock import iso
-from intarsia.errors import Conflict, Held, NotHolder, UsageError
-from intarsia.kernel import Transaction, events, leases, line, resources
-from intarsia.kernel.leases import Grant, Lease, Mode
+from intarsia.errors import Conflict, Held, InputError, NotHolder, UsageError
+from intarsia.kernel import Transaction, claims, leases, line, resources, sessions
+from intarsia.kernel.leases import Lease, Mode
 
 DEFAULT_TTL = 1800
 
 
-@click.group()
+@click.group(cls=LazyGroup, lazy={"guard": "intarsia.cli.guard:guard"})
 def lock() -> None:
     """Hold resources: files, symbols, issues, anything with a URI.
 
@@ -68,7 +63,7 @@ def acquire(output: Output, /, names: tuple[str, ...], shared: bool, ttl: int, w
 @click.option("--all", "everything", is_flag=True, help="Everything you hold.")
 @with_change
 def release(output: Output, /, names: tuple[str, ...], everything: bool) -> None:
-    """Give resources back. Raises an error, and gives back nothing, if you do not hold one of them.
+    """Give resources back; nothing, if you do not hold one of them. An issue you claimed is open again.
 
     \b
     Example:
@@ -80,11 +75,11 @@ def release(output: Output, /, names: tuple[str, ...], everything: bool) -> None
     project = open_project(dry_run=output.dry_run)
     with project.database.transaction() as tx:
         me = caller(project, tx)
-        held = leases.of(tx, me) if everything else [_mine(project, tx, name, me) for name in names]
+        held = _own(tx, me) if everything else [_mine(project, tx, name, me) for name in names]
         if not held:
             raise NotHolder(f"{me} holds nothing.")
         for lease in held:
-            leases.release(tx, me, lease.resource)
+            claims.let_go(tx, lease)
     output.show(f"Released: {', '.join(lease.resource for lease in held)}.", released=[le.resource for le in held])
 
 
@@ -102,7 +97,7 @@ def heartbeat(output: Output, /, names: tuple[str, ...], ttl: int) -> None:
     project = open_project(dry_run=output.dry_run)
     with project.database.transaction() as tx:
         me = caller(project, tx)
-        held = [_mine(project, tx, name, me) for name in names] if names else leases.of(tx, me)
+        held = [_mine(project, tx, name, me) for name in names] if names else _own(tx, me)
         if not held:
             raise NotHolder(f"{me} holds nothing.")
         for lease in held:
@@ -175,6 +170,7 @@ def wait(output: Output, /, names: tuple[str, ...], timeout: float) -> None:
     Example:
       intarsia lock wait code:src/a.py --timeout 300
     """
+    check_wait(timeout)
     project = open_project()
     wanted = leases.wants({resources.parse(name, project.repository.root).name: "exclusive" for name in names})
     deadline = time.monotonic() + timeout
@@ -200,6 +196,8 @@ def wait(output: Output, /, names: tuple[str, ...], timeout: float) -> None:
 def force_release(output: Output, /, name: str, yes: bool, note: str) -> None:
     """Take a resource from whoever holds it. Its holder's writes are refused from then on; recorded in the log.
 
+    An issue that was claimed is open again. What a session works on is not taken this way: stop its run.
+
     \b
     Example:
       intarsia lock force-release code:src/a.py --yes --note "bob's laptop is gone"
@@ -213,77 +211,33 @@ def force_release(output: Output, /, name: str, yes: bool, note: str) -> None:
             raise Conflict(f"Nobody holds {resource}.")
         if not yes:
             raise UsageError(f"{resource} is held by {holders[0].session}.", hint="Say --yes to take it all the same.")
-        if resource.startswith("issue:"):
-            raise UsageError("An issue is taken back by its own command.", hint="intarsia issue reopen ID")
         for lease in holders:
-            leases.drop(tx, lease)
-            events.record(tx, "lock_forced", actor=me, resource=resource, holder=lease.session, note=note)
-    output.show(f"Released {resource}, held by {holders[0].session}.", resource=resource, holder=holders[0].session)
+            _refuse_if_of_a_run(tx, lease)
+            claims.take_away(tx, lease, me, note)
+    taken = [lease.session for lease in holders]
+    output.show(f"Took {resource} from {', '.join(taken)}.", resource=resource, holder=taken[0], holders=taken)
 
 
-@lock.command()
-@click.option("--on", "on", multiple=True, required=True, metavar="RESOURCE", help="May be given several times.")
-@click.option("--shared", is_flag=True)
-@ttl_option
-@wait_option
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@with_output
-def guard(output: Output, /, on: tuple[str, ...], shared: bool, ttl: int, wait: float, command: tuple[str, ...]) -> int:
-    """Hold resources while a command runs, renewing by itself. Its exit code is ours.
-
-    The command is ended (SIGTERM) when the resources are lost, for instance by force.
-
-    \b
-    Example:
-      intarsia lock guard --on code:migrations --wait 60 -- ./manage.py makemigrations
-    """
-    project = open_project()
-    mode: Mode = "shared" if shared else "exclusive"
-    with project.database.transaction() as tx:
-        me = caller(project, tx)
-    wanted = {resources.parse(name, project.repository.root).name: mode for name in on}
-    grant = line.acquire(project.database, me, wanted, ttl, wait=wait, note=" ".join(command)[:200])
-    with _held(project, me, grant):
-        process = subprocess.Popen(command)
-        with _renewing(project, grant, ttl, process):
-            code = process.wait()
-    if output.json:
-        output.show("", exit_code=code, **grant.as_json())
-    return code if code >= 0 else 128 - code
-
-
-@contextmanager
-def _held(project: Project, me: str, grant: Grant) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        with project.database.transaction() as tx:
-            for resource in grant.resources:
-                leases.release(tx, me, resource)
-
-
-@contextmanager
-def _renewing(project: Project, grant: Grant, ttl: int, process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Renew every third of the TTL; without the lease the command must not go on."""
-    over = threading.Event()
-
-    def renew() -> None:
-        while not over.wait(ttl / 3):
-            with project.database.transaction() as tx:
-                alive = all(leases.renew_one(tx, grant.session, name, ttl) for name in grant.resources)
-            if not alive:
-                print("intarsia: the lease was lost; ending the command.", file=sys.stderr)
-                process.send_signal(signal.SIGTERM)
-                return
-
-    thread = threading.Thread(target=renew, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+def check_wait(seconds: float) -> None:
+    """Raise InputError for what is no time to wait, such as NaN."""
+    if not 0 <= seconds <= line.MAX_WAIT:
+        raise InputError(f"One waits 0 to {line.MAX_WAIT} seconds, not {seconds}.")
 
 
 def _mine(project: Project, tx: Transaction, name: str, me: str) -> Lease:
-    return leases.require_holder(tx, resources.parse(name, project.repository.root).name, me)
+    lease = leases.require_holder(tx, resources.parse(name, project.repository.root).name, me)
+    _refuse_if_of_a_run(tx, lease)
+    return lease
+
+
+def _own(tx: Transaction, me: str) -> list[Lease]:
+    """All that the caller holds by its own doing."""
+    return [lease for lease in leases.of(tx, me) if not sessions.needs(tx, lease)]
+
+
+def _refuse_if_of_a_run(tx: Transaction, lease: Lease) -> None:
+    if sessions.needs(tx, lease):
+        raise Conflict(
+            f"{lease.resource} is what the session {lease.session} works on; its run renews it and gives it back.",
+            hint="Stop that run: Ctrl-C twice.",
+        )

@@ -8,7 +8,7 @@ from intarsia.cli.common import Output, Project, open_project, table, with_chang
 from intarsia.clock import iso
 from intarsia.config import Queue
 from intarsia.errors import InputError
-from intarsia.kernel import claims, issues, leases, sessions
+from intarsia.kernel import Transaction, claims, events, issues, leases, sessions
 from intarsia.kernel.issues import Issue
 
 UNFINISHED = ("open", "in_progress", "blocked", "deferred")
@@ -84,7 +84,7 @@ def blockers(output: Output, /) -> None:
     """
     with open_project().database.read() as tx:
         found = issues.find(tx, statuses=["blocked"])
-        reasons = {i.id: (issues.notes(tx, i.id) or [""])[-1] for i in found}
+        reasons = {i.id: _why_blocked(tx, i.id) for i in found}
     rows = [[i.id, i.queue, i.title, reasons[i.id]] for i in found]
     output.show(
         table(rows) or "Nothing is blocked.", blockers=[{**i.as_json(), "reason": reasons[i.id]} for i in found]
@@ -123,6 +123,11 @@ def find_queue(project: Project, name: str) -> Queue:
         known = ", ".join(["default", *project.config.queues])
         raise InputError(f"There is no queue {name!r} (known: {known}).", hint="Add [queues.NAME] to intarsia.toml.")
     return project.config.queues[name]
+
+
+def _why_blocked(tx: Transaction, issue_id: str) -> str:
+    notes = [e.data.get("note", "") for e in events.latest(tx, 1000, issue=issue_id) if e.kind == "issue_blocked"]
+    return notes[-1] if notes else ""
 
 
 def _unfinished(found: list[Issue], name: str | None) -> list[Issue]:

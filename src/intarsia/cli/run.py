@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from intarsia.cli.common import Output, open_project, table, with_output
+from intarsia.errors import Conflict
 from intarsia.kernel import issues
 from intarsia.run.progress import JsonReporter, PlainReporter, Reporter
 
@@ -46,16 +47,23 @@ def run(
         "land.target": flags["target"],
     }
     project = open_project(settings)
+    from intarsia.run import start
+
+    undecided = dry_run and not project.config.run.agent and not project.config.agents
+    agent = "" if undecided else start.choose_agent(project.config)[0]
+    queues = project.config.queues_of(agent)
     with project.database.read() as tx:
         for issue_id in only:
-            issues.get(tx, issue_id)
-        queue = issues.ready(tx, only)
+            if (queue := issues.get(tx, issue_id).queue) not in queues:
+                raise Conflict(
+                    f"{issue_id} is in queue {queue}, which {agent} does not work on.", hint="See: intarsia queue list"
+                )
+        ready = issues.ready(tx, only, queues)
     if dry_run:
-        rows = [[i.id, f"P{i.priority}", i.title] for i in queue]
-        output.show(table(rows) or "Nothing is ready.", issues=[i.as_json() for i in queue])
+        rows = [[i.id, f"P{i.priority}", i.title] for i in ready]
+        output.show(table(rows) or "Nothing is ready.", issues=[i.as_json() for i in ready])
         return 0
 
-    from intarsia.run import start
     from intarsia.run.scheduler import Scheduler, Scope
 
     reporter = _reporter(output)

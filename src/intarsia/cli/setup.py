@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from intarsia.cli.common import Output, find_repository, open_database, table, with_output
+from intarsia.cli.common import Output, actor, find_repository, open_database, table, with_change, with_output
 from intarsia.config import FILE, flatten, load
-from intarsia.errors import Conflict, InputError
-from intarsia.kernel.database import without_password
+from intarsia.errors import Conflict, InputError, UsageError
+from intarsia.kernel.database import Database, without_password
+
+if TYPE_CHECKING:
+    from intarsia.outside.imports import Imported
+    from intarsia.outside.mai import Mai
 
 TEMPLATE = """\
 # intarsia: agents work on issues, intarsia proves and lands their work. All settings: intarsia config show
@@ -34,15 +39,28 @@ KNOWN_CHECKS = {
 }
 
 
+class BrokenFiles(Conflict):
+    """`data["broken"]` names the files and says what is wrong with each."""
+
+    code = "broken_files"
+
+
 @click.command()
-@with_output
-def init(output: Output, /) -> None:
+@click.option("--from-mai", type=click.Path(path_type=Path), metavar="DIR", help="Import the Mai project in DIR.")
+@click.option("--skip-broken", is_flag=True, help="Import what can be read, and leave out what can't.")
+@with_change
+def init(output: Output, /, from_mai: Path | None, skip_broken: bool) -> None:
     """Prepare the repository around here: a commented intarsia.toml and the state directory .intarsia/.
 
     \b
     Example:
       cd my-project && intarsia init
+      intarsia init --from-mai ../old-project --dry-run
+
+    Exit codes: 0 done; 1 there is an intarsia.toml, or a file of Mai's can't be read; 2 its config.json can't be.
     """
+    if skip_broken and from_mai is None:
+        raise UsageError("--skip-broken goes with --from-mai.")
     repository = find_repository()
     repository.require_git()
     repository.require_commit()
@@ -51,18 +69,81 @@ def init(output: Output, /) -> None:
     if path.exists():
         raise Conflict(f"{path} exists already.", hint="Edit it, or see: intarsia config show")
     guess = next((line for name, line in KNOWN_CHECKS.items() if (repository.root / name).is_file()), None)
+    text = TEMPLATE.format(checks=guess or '# test = "make test"')
+    mai = _read_mai(from_mai, skip_broken) if from_mai is not None else None
+    if mai is not None:
+        text = f"{text}\n{_settings(mai)}"
     config = load(repository.root).config
-    database = open_database(repository, config, config.project.id or repository.project_id())
+    project = config.project.id or repository.project_id(keep=not output.dry_run)
+    database = open_database(repository, config, project, dry_run=output.dry_run)
+    imported = None
+    if mai is not None:
+        imported = _store(database, mai)
+    if not output.dry_run:
+        _write(path, text)
+    told = f"Made {path}.\n" + _report(mai, imported)
+    told += f"It runs this check before anything lands: {guess}\n" if guess else "Name your checks in it.\n"
+    told += "Next: intarsia issue new TITLE, then: intarsia run --agent 'command: my-agent --task {prompt_file}'"
+    more = {} if mai is None or imported is None else {"imported": imported.as_json(), "broken": _broken(mai)}
+    output.show(told, config=str(path), state=str(repository.state), project=database.project, **more)
+
+
+def _read_mai(directory: Path, skip_broken: bool) -> Mai:
+    from intarsia.outside.mai import read
+
+    mai = read(directory)
+    if mai.broken and not skip_broken:
+        listing = "".join(f"\n  {broken.file}: {broken.reason}" for broken in mai.broken)
+        raise BrokenFiles(
+            f"{len(mai.broken)} files can't be read, so nothing was imported:{listing}",
+            hint="Repair or remove them, or leave them out: --skip-broken",
+            broken=_broken(mai),
+        )
+    return mai
+
+
+def _settings(mai: Mai) -> str:
+    from intarsia.outside.rules import settings
+
+    return settings(mai.rules)
+
+
+def _store(database: Database, mai: Mai) -> Imported:
+    from intarsia.outside.imports import store
+
+    with database.transaction() as tx:
+        return store(tx, mai, actor())
+
+
+def _broken(mai: Mai) -> list[dict[str, Any]]:
+    return [broken.as_json() for broken in mai.broken]
+
+
+def _report(mai: Mai | None, imported: Imported | None) -> str:
+    if mai is None or imported is None:
+        return ""
+    if imported.again:
+        return f"{mai.root} was imported before; only its settings were missing.\n"
+    lines = [
+        f"Imported {mai.rules.name}: {len(imported.issues)} issues in {len(mai.rules.queues)} queues, "
+        f"{imported.decisions} decisions, {imported.history} lines of history, {imported.summaries} daily summaries.",
+        *(f"Several issues were {old}: {', '.join(new)}" for old, new in imported.collisions.items()),
+        *(f"Left out {broken.file}: {broken.reason}" for broken in mai.broken),
+        *imported.remarks,
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    from intarsia.outside.folder import Folder
+
+    folder = Folder.open(path.parent)
     try:
-        path.write_text(TEMPLATE.format(checks=guess or '# test = "make test"'), encoding="utf-8")
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
-    text = f"Made {path}.\n" + (
-        f"It runs this check before anything lands: {guess}\n" if guess else "Name your checks in it.\n"
-    )
-    text += "Next: intarsia issue new TITLE, then: intarsia run --agent 'command: my-agent --task {prompt_file}'"
-    output.show(text, config=str(path), state=str(repository.state), project=database.project)
+        folder.write(path.name, text.encode())
+        folder.settle()
+    finally:
+        folder.close()
 
 
 @click.group()

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime
 
 import click
+from click.core import ParameterSource
 
-from intarsia.cli.common import Output, open_project, table, with_output
+from intarsia.cli.common import Output, open_project, read_text, table, with_change, with_output
+from intarsia.cli.identity import caller
 from intarsia.clock import iso
-from intarsia.kernel import events, issues, leases, sessions
+from intarsia.errors import InputError, UsageError
+from intarsia.kernel import daily, events, issues, leases, sessions
 from intarsia.kernel.events import Event
+
+DAY = 86_400
 
 
 @click.command()
@@ -50,13 +56,16 @@ def status(output: Output, /) -> None:
     )
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--issue", help="Only what concerns this issue.")
 @click.option("--session", help="Only what concerns this session.")
 @click.option("--limit", "-n", type=click.IntRange(1), default=50, show_default=True, help="How many, the newest.")
 @click.option("--follow", "-f", is_flag=True, help="Stay, and print events as they happen.")
 @with_output
-def log(output: Output, /, issue: str | None, session: str | None, limit: int, follow: bool) -> None:
+@click.pass_context
+def log(
+    ctx: click.Context, output: Output, /, issue: str | None, session: str | None, limit: int, follow: bool
+) -> None:
     """Print the record of what happened, oldest first. With --json --follow: one JSON object per line.
 
     \b
@@ -64,6 +73,11 @@ def log(output: Output, /, issue: str | None, session: str | None, limit: int, f
       intarsia log --issue ia-7f3a
       intarsia log --follow --json
     """
+    if ctx.invoked_subcommand:
+        given = [name for name in ctx.params if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE]
+        if given:
+            raise UsageError(f"Options of intarsia log {ctx.invoked_subcommand} are written behind it.")
+        return
     database = open_project().database
     with database.read() as tx:
         found = events.latest(tx, limit, issue=issue, session=session)
@@ -80,6 +94,56 @@ def log(output: Output, /, issue: str | None, session: str | None, limit: int, f
             found = events.since(tx, cursor, issue=issue, session=session)
 
 
+@log.command()
+@click.option("--date", metavar="YYYY-MM-DD", help="Only this day, in UTC.")
+@click.option("--agent", metavar="NAME", help="Only what exactly this agent, member, session or person did.")
+@click.option("--limit", "-n", type=click.IntRange(1), default=1000, show_default=True, help="How many, the newest.")
+@with_output
+def history(output: Output, /, date: str | None, agent: str | None, limit: int) -> None:
+    """Print who did what, oldest first.
+
+    \b
+    Example:
+      intarsia log history --date 2026-11-20 --agent alice
+    """
+    with open_project().database.read() as tx:
+        start, end = 0.0, None
+        if date is not None:
+            start = datetime.fromisoformat(f"{daily.day(tx, date)}T00:00:00+00:00").timestamp()
+            end = start + DAY
+        found = events.history(tx, since=start, until=end, agent=agent, limit=limit)
+    text = "\n".join(f"{iso(e.time)}  {_plain(e.actor):<16} {_line(e)[22:]}" for e in found)
+    output.show(text or "Nothing happened.", date=date, agent=agent, events=[e.as_json() for e in found])
+
+
+@log.command()
+@click.argument("kind")
+@click.argument("text")
+@with_change
+def write(output: Output, /, kind: str, text: str) -> None:
+    """Write a note of your own into the record: a word for its KIND, and TEXT; '-' reads it from standard input.
+
+    \b
+    Example:
+      intarsia log write meeting "we keep the old parser until March"
+    """
+    said = read_text(text).strip()
+    if not kind.strip() or not said:
+        raise InputError("A note needs a kind and a text.")
+    project = open_project(dry_run=output.dry_run)
+    with project.database.transaction() as tx:
+        me = caller(project, tx)
+        session = me if sessions.exists(tx, me) else None
+        events.record(tx, "note", actor=me, session=session, about=kind.strip(), text=said)
+        written = events.latest(tx, 1)[0]
+    output.show(f"Written: {_line(written)}", event=written.as_json())
+
+
 def _line(event: Event) -> str:
     data = "  ".join(f"{key}={value}" for key, value in event.data.items() if value not in (None, "", [], {}))
-    return f"{iso(event.time)}  {event.issue or '-':<10} {event.kind:<20} {data}"[:240]
+    return _plain(f"{iso(event.time)}  {event.issue or '-':<10} {event.kind:<20} {data}")[:240]
+
+
+def _plain(text: str) -> str:
+    """One line that can't steer a terminal or pass for another entry."""
+    return "".join(c if c.isprintable() else " " for c in text)

@@ -1,6 +1,8 @@
 """Working on an issue without `intarsia run`: a person or foreign agent claims it, keeps it alive, and finishes it.
 
-The claim is the exclusive lease on `issue:ID`; only who holds it may renew, finish or hand it on.
+A claim is an issue in progress together with its assignee's exclusive lease on `issue:ID`. Only who holds it may renew,
+finish or hand it on; when the lease is over, however that came, the issue is open again. The issues of sessions are
+their supervisor's, and none of this applies to them.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from intarsia.clock import iso
-from intarsia.errors import Conflict, InputError
+from intarsia.errors import Conflict, InputError, NotHolder
 from intarsia.kernel import decisions, events, issues, leases, sessions
 from intarsia.kernel.database import Transaction
 from intarsia.kernel.issues import Draft, Issue
@@ -17,13 +19,15 @@ from intarsia.kernel.leases import Lease
 
 def claim(tx: Transaction, issue_id: str, holder: str, ttl: int) -> Lease:
     """Take an open, ready issue; raises Held or Conflict that says what stands in the way. Claiming again renews."""
+    if sessions.exists(tx, holder):
+        raise Conflict(f"{holder} is a session of intarsia run, and works on the issue it was given.")
     issue = issues.get(tx, issue_id)
-    current = next(iter(leases.on(tx, issue.resource)), None)
-    if current is not None and current.session == holder:
-        leases.renew_one(tx, holder, issue.resource, ttl)
-        return leases.require_holder(tx, issue.resource, holder)
-    if current is not None:
-        raise leases.held_error(current)
+    expire(tx)  # a claim that ran out does not stand in the way
+    if _is_claim_of(tx, issue_id, holder):
+        return heartbeat(tx, issue_id, holder, ttl)
+    if holders := leases.conflicting(tx, holder, leases.wants({issue.resource: "exclusive"})):
+        raise leases.held_error(holders[0])
+    issue = issues.get(tx, issue_id)
     if issue.status != "open":
         raise Conflict(f"{issue_id} is {issue.status}, not open.", hint=f"See: intarsia issue show {issue_id}")
     if not issues.ready(tx, [issue_id], limit=1):
@@ -36,16 +40,14 @@ def claim(tx: Transaction, issue_id: str, holder: str, ttl: int) -> Lease:
 
 def heartbeat(tx: Transaction, issue_id: str, holder: str, ttl: int) -> Lease:
     """Renew the claim; raises NotHolder."""
-    resource = issues.get(tx, issue_id).resource
-    leases.require_holder(tx, resource, holder)
-    leases.renew_one(tx, holder, resource, ttl)
-    return leases.require_holder(tx, resource, holder)
+    issue = _held_by(tx, issue_id, holder)
+    leases.renew_one(tx, holder, issue.resource, ttl)
+    return leases.require_holder(tx, issue.resource, holder)
 
 
 def complete(tx: Transaction, issue_id: str, holder: str, conclusion: str) -> Issue:
     """Close the issue with its conclusion, which is recorded as a decision; raises NotHolder."""
-    issue = issues.get(tx, issue_id)
-    leases.require_holder(tx, issue.resource, holder)
+    issue = _held_by(tx, issue_id, holder)
     decisions.record(tx, issue_id, holder, "conclusion", conclusion)
     leases.release(tx, holder, issue.resource)
     return issues.close(tx, issue_id, "completed", holder)
@@ -60,8 +62,7 @@ def amend(tx: Transaction, issue_id: str, actor: str, remark: str) -> None:
 
 def release(tx: Transaction, issue_id: str, holder: str, note: str = "") -> Issue:
     """Give the issue back unfinished; raises NotHolder."""
-    issue = issues.get(tx, issue_id)
-    leases.require_holder(tx, issue.resource, holder)
+    issue = _held_by(tx, issue_id, holder)
     leases.release(tx, holder, issue.resource)
     issues.requeue(tx, issue_id, note or f"Released by {holder}.", holder, attempt=False)
     return issues.get(tx, issue_id)
@@ -73,7 +74,7 @@ def block(tx: Transaction, issue_id: str, actor: str, note: str) -> Issue:
     if not note.strip():
         raise InputError("Say what blocks it.")
     if issue.status == "in_progress":
-        leases.require_holder(tx, issue.resource, actor)
+        _held_by(tx, issue_id, actor)
         leases.release(tx, actor, issue.resource)
     elif issue.status != "open":
         raise Conflict(f"{issue_id} is {issue.status}, and can't be blocked.")
@@ -131,16 +132,74 @@ def overdue(tx: Transaction, queue: str | None = None) -> list[Issue]:
     return sorted(late, key=lambda issue: issue.due or 0)
 
 
+_UNHELD = """
+    SELECT id, assignee FROM issues i
+     WHERE i.project = :project AND i.status = 'in_progress' AND i.assignee IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.project = i.project AND s.id = i.assignee)
+       AND NOT EXISTS (SELECT 1 FROM leases l
+                        WHERE l.project = i.project AND l.session = i.assignee
+                          AND l.resource = 'issue:' || i.id AND l.expires > :now)
+     ORDER BY i.id
+"""
+
+
 def expire(tx: Transaction) -> list[str]:
-    """Requeue the issues of members whose claim ran out, and drop their other leases that did; returns the issues."""
-    gone = []
-    for lease in leases.lapsed(tx, "issue:"):
-        if sessions.exists(tx, lease.session):
-            continue
-        issue_id = lease.resource.removeprefix("issue:")
-        leases.drop(tx, lease)
-        if issues.get(tx, issue_id).assignee == lease.session:
-            note = f"{lease.session} sent no heartbeat; its claim ran out at {iso(lease.expires)}."
-            issues.requeue(tx, issue_id, note, "guardian", session=None)
-            gone.append(issue_id)
-    return gone
+    """Requeue the issues of members whose claim ran out or was lost, and forget its lease; returns the issues."""
+    unheld = tx.all(_UNHELD)
+    lapsed = leases.lapsed(tx, "issue:") if unheld else []
+    for row in unheld:
+        note = f"{row['assignee']} does not hold it any more."
+        for lease in lapsed:
+            if (lease.resource, lease.session) == (f"issue:{row['id']}", row["assignee"]):
+                leases.drop(tx, lease)
+                note = f"{lease.session} sent no heartbeat; its claim ran out at {iso(lease.expires)}."
+        issues.requeue(tx, row["id"], note, "guardian")
+    return [row["id"] for row in unheld]
+
+
+def let_go(tx: Transaction, lease: Lease) -> None:
+    """Release a living grant of a member; the issue that it is a claim on, if it is one, is open again."""
+    if issue_id := _claimed(tx, lease):
+        release(tx, issue_id, lease.session)
+    else:
+        leases.release(tx, lease.session, lease.resource)
+
+
+def take_away(tx: Transaction, lease: Lease, actor: str, note: str = "") -> None:
+    """End somebody else's grant, and their claim if it is one. Recorded; the holder's later writes are refused."""
+    issue_id = _claimed(tx, lease)
+    leases.drop(tx, lease)
+    events.record(tx, "lock_forced", actor=actor, resource=lease.resource, holder=lease.session, note=note)
+    if issue_id:
+        why = f"Taken from {lease.session} by {actor}{f': {note}' if note else ''}."
+        issues.requeue(tx, issue_id, why, actor, attempt=False)
+
+
+def _claimed(tx: Transaction, lease: Lease) -> str | None:
+    """The issue that this lease is a claim on; None if it is a mere lock."""
+    scheme, _, issue_id = lease.resource.partition(":")
+    return issue_id if scheme == "issue" and _is_claim_of(tx, issue_id, lease.session) else None
+
+
+def _is_claim_of(tx: Transaction, issue_id: str, holder: str) -> bool:
+    found = tx.one(
+        "SELECT status, assignee FROM issues WHERE project = :project AND id = :id AND status = 'in_progress'",
+        id=issue_id,
+    )
+    return found is not None and found["assignee"] == holder
+
+
+def _held_by(tx: Transaction, issue_id: str, holder: str) -> Issue:
+    """The issue, if `holder` has claimed it and the claim still lives; raises NotHolder, Conflict for a session."""
+    issue = issues.get(tx, issue_id)
+    leases.require_holder(tx, issue.resource, holder)
+    if sessions.exists(tx, holder):
+        raise Conflict(
+            f"{holder} is a session of intarsia run, which judges its work when its turn ends.",
+            hint="To end without a commit: intarsia resolve",
+        )
+    if issue.assignee != holder:
+        raise NotHolder(
+            f"{holder} has locked {issue_id}, not claimed it.", hint=f"intarsia issue claim {issue_id}", holder=holder
+        )
+    return issue

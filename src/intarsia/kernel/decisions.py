@@ -26,9 +26,11 @@ class Decision(Struct, frozen=True):
 
 
 def record(tx: Transaction, issue: str, actor: str, kind: Kind, text: str) -> None:
-    """Raises InputError for an empty text."""
+    """Raises InputError for an empty text, or one with a NUL byte."""
     if not text.strip():
         raise InputError(f"A {kind} needs a text.")
+    if "\x00" in text:
+        raise InputError("The text holds a NUL byte.")
     tx.execute(
         """INSERT INTO decisions (project, issue, actor, kind, text, time)
            VALUES (:project, :issue, :actor, :kind, :text, :now)""",

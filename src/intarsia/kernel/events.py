@@ -70,6 +70,31 @@ def latest(tx: Transaction, limit: int, *, issue: str | None = None, session: st
     return [_event(row) for row in reversed(rows)]
 
 
+def history(
+    tx: Transaction, *, since: float = 0, until: float | None = None, agent: str | None = None, limit: int = 1000
+) -> list[Event]:
+    """The newest events of a time (seconds since the epoch, `until` is not part of it), oldest first.
+
+    With `agent`, what exactly this member, session or person did, and the sessions of the agent of this name.
+    """
+    filters = ["time >= :since"]
+    if until is not None:
+        filters.append("time < :until")
+    if agent is not None:
+        filters.append(
+            """(actor = :agent OR session = :agent OR session IN
+                (SELECT s.id FROM sessions s WHERE s.project = :project AND s.agent = :agent))"""
+        )
+    rows = tx.all(
+        f"SELECT * FROM events WHERE project = :project AND {' AND '.join(filters)} ORDER BY id DESC LIMIT :limit",
+        since=since,
+        until=until,
+        agent=agent,
+        limit=limit,
+    )
+    return [_event(row) for row in reversed(rows)]
+
+
 def everything(tx: Transaction) -> Iterator[Event]:
     cursor = 0
     while batch := since(tx, cursor):

@@ -154,21 +154,30 @@ def ready(
 ) -> list[Issue]:
     """Open issues nothing stands in the way of, most urgent first; only these ids and queues, where any are given."""
     among = f"AND id IN ({_quoted(only)})" if only else ""
-    among += f" AND queue IN ({_quoted(queues)})" if queues else ""
-    return _issues(tx, tx.all(f"{_READY} {among} ORDER BY priority, created, id LIMIT :limit", limit=limit))
+    names = {f"queue{n}": queue for n, queue in enumerate(queues)}
+    among += f" AND queue IN ({', '.join(f':{name}' for name in names)})" if names else ""
+    return _issues(tx, tx.all(f"{_READY} {among} ORDER BY priority, created, id LIMIT :limit", limit=limit, **names))
 
 
 def claim(
     tx: Transaction, session: str, ttl: int, only: Collection[str] = (), queues: Collection[str] = ()
 ) -> tuple[Issue, leases.Lease] | None:
     """Give the most urgent ready issue to `session`, with its lease; None when nothing is ready."""
-    found = ready(tx, only, queues, limit=1)
-    if not found:
+    issue = _first_free(tx, session, only, queues)
+    if issue is None:
         return None
-    issue = found[0]
     lease = leases.acquire(tx, session, issue.resource, ttl, note=issue.title)
     change(tx, issue.id, status="in_progress", assignee=session)
     return get(tx, issue.id), lease
+
+
+def _first_free(tx: Transaction, session: str, only: Collection[str], queues: Collection[str]) -> Issue | None:
+    """The most urgent ready issue that nobody has locked; nearly always simply the first."""
+    for limit in (1, 1_000_000):
+        for issue in ready(tx, only, queues, limit):
+            if not leases.conflicting(tx, session, leases.wants({issue.resource: "exclusive"})):
+                return issue
+    return None
 
 
 def close(tx: Transaction, issue_id: str, resolution: str, actor: str, session: str | None = None) -> Issue:

@@ -15,6 +15,7 @@ from intarsia.kernel.sessions import digest, matches
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 _SESSION = re.compile(r"s-[0-9a-f]{8}")
+_RESERVED = ("guardian", "intarsia")
 
 
 class Member(Struct, frozen=True):
@@ -28,11 +29,7 @@ class Member(Struct, frozen=True):
 
 def join(tx: Transaction, name: str, secret: str) -> Member:
     """Register a name for whoever has this secret; raises Conflict when the name is taken, InputError for a bad one."""
-    if not _NAME.fullmatch(name) or _SESSION.fullmatch(name):
-        raise InputError(
-            f"{name!r} can't be an agent's name.",
-            hint="Use a letter, then letters, digits, '.', '_' and '-', at most 40.",
-        )
+    check_name(name)
     if tx.one("SELECT 1 AS one FROM members WHERE project = :project AND name = :name", name=name):
         raise Conflict(f"{name} has joined already.", hint="Use another name, or the secret that was made then.")
     tx.execute(
@@ -43,6 +40,15 @@ def join(tx: Transaction, name: str, secret: str) -> Member:
     )
     events.record(tx, "agent_joined", actor=name, agent=name)
     return Member(name, tx.now, tx.now)
+
+
+def check_name(name: str) -> None:
+    """Raise InputError for what is no name, looks like a session, or is what intarsia calls itself in the log."""
+    if not _NAME.fullmatch(name) or _SESSION.fullmatch(name) or name.lower() in _RESERVED:
+        raise InputError(
+            f"{name!r} can't be an agent's name.",
+            hint="Use a letter, then letters, digits, '.', '_' and '-', at most 40.",
+        )
 
 
 def authenticate(tx: Transaction, name: str, secret: str) -> Member:

@@ -79,7 +79,7 @@ def new_secret() -> str:
 def digest(secret: str) -> str:
     import hashlib  # 5 ms, which most commands need not pay
 
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode(errors="surrogateescape")).hexdigest()
 
 
 def matches(secret: str, secret_hash: str) -> bool:
@@ -259,6 +259,14 @@ def renew(tx: Transaction, supervisor: str, ttl: int) -> int:
     """Keep what the sessions of this supervisor hold; those that another one took over are not among them."""
     own = [session.id for session in find(tx, stages=ACTIVE) if session.supervisor == supervisor]
     return leases.renew(tx, own, ttl)
+
+
+def needs(tx: Transaction, lease: leases.Lease) -> bool:
+    """Whether a supervisor took this lease, so that its session can work: its issue and its workspace."""
+    if not exists(tx, lease.session):
+        return False
+    session = get(tx, lease.session)
+    return lease.resource in (session.resource, session.workspace)
 
 
 def _still_free(tx: Transaction, session_id: str, workspace: str, ttl: int) -> bool:

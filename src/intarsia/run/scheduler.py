@@ -17,7 +17,7 @@ from typing import Any
 from intarsia.agents.environment import MARKER
 from intarsia.agents.supervision import end_marked, marked_sessions
 from intarsia.errors import Held, NotFound, StaleLease
-from intarsia.kernel import events, issues, leases, sessions
+from intarsia.kernel import claims, events, issues, leases, sessions
 from intarsia.kernel.issues import Issue
 from intarsia.kernel.sessions import Session
 from intarsia.run import secret
@@ -150,6 +150,7 @@ class Scheduler:
                 secret=token,
                 ttl=context.config.run.lease,
                 only=self._scope.only,
+                queues=context.config.queues_of(context.agent_name),
             )
         if claimed is None:
             return None
@@ -213,7 +214,7 @@ class Scheduler:
                 end_marked(session_id)
 
     def _heartbeat(self) -> None:
-        """Renew our leases, and give up those of supervisors on other hosts that fell silent."""
+        """Renew our leases, and give up those of supervisors on other hosts, and of members, that fell silent."""
         ttl = self._context.config.run.lease
         if time.monotonic() - self._renewed < ttl / 4:
             return
@@ -221,6 +222,7 @@ class Scheduler:
         with self._context.database.transaction() as tx:
             sessions.renew(tx, self._context.supervisor, ttl)
             sessions.expire(tx, spare_host=self._context.host)
+            claims.expire(tx)
 
     def _collect(self) -> None:
         for session_id, future in list(self._running.items()):
@@ -258,7 +260,9 @@ class Scheduler:
             else:
                 summary.blocked.append({**entry, "outcome": session.stage})
         with context.database.read() as tx:
-            summary.waiting = [issue.id for issue in issues.find(tx, statuses=["open"]) if issue.type != "epic"]
+            still_open = [issue for issue in issues.find(tx, statuses=["open"]) if issue.type != "epic"]
+        queues = context.config.queues_of(context.agent_name)
+        summary.waiting = [issue.id for issue in still_open if issue.queue in queues]
         return summary
 
     def _record(self, kind: str, **data: Any) -> None:
