@@ -396,6 +396,45 @@ def test_a_restart_frees_nothing(real_time: Database) -> None:
     again.close()
 
 
+def test_who_only_tries_does_not_overtake(real_time: Database) -> None:
+    line.acquire(real_time, "a", X, 60)
+    b = join(real_time, "b", exclusive("x", "y"))
+    for asked in (exclusive("y"), shared("y/z"), shared("")):
+        with pytest.raises(Held) as error:
+            line.acquire(real_time, "c", asked, 60)
+        assert error.value.data["holder"] == "a" or error.value.data["waiting"] == "b"
+    line.acquire(real_time, "a", exclusive("y"), 60)
+    leave(real_time, b)
+    line.acquire(real_time, "c", exclusive("z"), 60)
+
+
+@pytest.mark.parametrize("inside", ["", "/y"])
+def test_of_many_who_try_at_the_same_time_one_gets_it(real_time: Database, inside: str) -> None:
+    """Without a line, and in threads that meet at a barrier before each round."""
+    threads = 6
+    start, done = threading.Barrier(threads), threading.Barrier(threads)
+    winners: list[list[str]] = [[] for _ in range(25)]
+
+    def compete(n: int) -> None:
+        database = Database(real_time.url, real_time.project)
+        session, name = f"s{n}", "x" + inside * (n % 2)
+        for winning in winners:
+            start.wait(30)
+            try:
+                line.acquire(database, session, exclusive(name), 60)
+                winning.append(name)
+            except Held:
+                pass
+            done.wait(30)
+            line.release(database, session, [f"code:{name}"])
+        database.close()
+
+    with ThreadPoolExecutor(threads) as pool:
+        for future in [pool.submit(compete, n) for n in range(threads)]:
+            future.result(60)
+    assert [len(winning) for winning in winners] == [1] * len(winners)
+
+
 def test_what_is_released_is_named(real_time: Database) -> None:
     line.acquire(real_time, "a", exclusive("x", "y"), 60)
     line.acquire(real_time, "b", exclusive("z"), 60)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import distribution
 from pathlib import Path
@@ -47,26 +48,47 @@ class Server:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.process: subprocess.Popen[bytes] | None = None
+        self._command: list[str | Path] = []
         watchdog = ["/bin/sh", "-c", WATCHDOG, "watchdog", str(directory)]
         self._watchdog = subprocess.Popen(watchdog, stdin=subprocess.PIPE, start_new_session=True)
 
     @classmethod
-    def start(cls, directory: Path, package: Path | None = None) -> "Server":
-        """Takes over the existing `directory`, and removes it in `stop` or when the start fails."""
+    def start(
+        cls, directory: Path, package: Path | None = None, *, settings: Sequence[str] = (), trusted: str = ""
+    ) -> "Server":
+        """Takes over the existing `directory`, and removes it in `stop` or when the start fails.
+
+        `settings` are further options of the server; who comes from the network `trusted` needs no password.
+        """
         if len(str(directory / ".s.PGSQL.5432")) >= 100:
             raise ValueError(f"too long for a socket's directory: {directory}")
         server = cls(directory)
         try:
-            server.process = _launch(directory, _reachable_binaries(package or installed_package(), directory))
-            deadline = time.monotonic() + 20
-            while not server._answers():
-                if server.process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"PostgreSQL did not start:\n{_log_tail(directory)}")
-                time.sleep(0.02)
+            binaries = _reachable_binaries(package or installed_package(), directory)
+            _initialize(directory, binaries, trusted)
+            server._command = [binaries / "postgres", *_data(directory), "-k", directory, *SETTINGS, *settings]
+            server.resume()
         except BaseException:
             server.stop()
             raise
         return server
+
+    def halt(self) -> None:
+        """End the server's process and keep its data; its clients are cut off."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(timeout=10)
+
+    def resume(self) -> None:
+        """Start the process, and return when it answers."""
+        with (self.directory / "log").open("ab") as log:
+            options = OPTIONS | {"cwd": self.directory, "stdout": log, "stderr": log}
+            self.process = subprocess.Popen(self._command, **options)
+        deadline = time.monotonic() + 20
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not start:\n{_log_tail(self.directory)}")
+            time.sleep(0.02)
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@/{quote(database, safe='')}?host={quote(str(self.directory))}&port=5432"
@@ -104,15 +126,21 @@ def drop_database(server_url: str, name: str) -> None:
         connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
 
 
-def _launch(directory: Path, binaries: Path) -> subprocess.Popen[bytes]:
+def _initialize(directory: Path, binaries: Path, trusted: str) -> None:
     if AS_ROOT:
         subprocess.run(["chown", "-R", OPTIONS["user"], directory], check=True)
-    data = ["-D", str(directory / "data")]
     with (directory / "log").open("ab") as log:
         options = OPTIONS | {"cwd": directory, "stdout": log, "stderr": log}
-        if subprocess.run([binaries / "initdb", *data, *INITDB_OPTIONS], timeout=60, **options).returncode != 0:
+        command: list[str | Path] = [binaries / "initdb", *_data(directory), *INITDB_OPTIONS]
+        if subprocess.run(command, timeout=60, **options).returncode != 0:
             raise RuntimeError(f"initdb failed:\n{_log_tail(directory)}")
-        return subprocess.Popen([binaries / "postgres", *data, "-k", directory, *SETTINGS], **options)
+    if trusted:
+        with (directory / "data" / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {trusted} trust\n")
+
+
+def _data(directory: Path) -> list[str]:
+    return ["-D", str(directory / "data")]
 
 
 def _reachable_binaries(package: Path, directory: Path) -> Path:

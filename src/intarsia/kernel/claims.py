@@ -108,8 +108,20 @@ def transfer(tx: Transaction, issue_id: str, actor: str, queue: str, sla: int, n
 
 
 def escalate(tx: Transaction, issue_id: str, actor: str, draft: Draft) -> Issue:
-    """Open another issue about a disagreement on this one, which stays as it is; the two are linked."""
+    """Open another issue about a disagreement on this one, which stays as it is; the two are linked.
+
+    Raises Conflict while the same disagreement is open already.
+    """
     issues.get(tx, issue_id)
+    same = tx.one(
+        """SELECT id FROM issues JOIN dependencies d ON d.project = issues.project AND d.issue = issues.id
+            WHERE d.project = :project AND d.target = :original AND d.kind = 'related'
+              AND body = :body AND status <> 'closed'""",
+        original=issue_id,
+        body=draft.body,
+    )
+    if same:
+        raise Conflict(f"This was escalated already: {same['id']}.", hint=f"See: intarsia issue show {same['id']}")
     raised = issues.create(tx, draft, actor)
     issues.add_dependency(tx, raised.id, issue_id, "related", actor)
     events.record(tx, "issue_escalated", actor=actor, issue=issue_id, to=raised.id, queue=draft.queue)
@@ -192,7 +204,11 @@ def _is_claim_of(tx: Transaction, issue_id: str, holder: str) -> bool:
 def _held_by(tx: Transaction, issue_id: str, holder: str) -> Issue:
     """The issue, if `holder` has claimed it and the claim still lives; raises NotHolder, Conflict for a session."""
     issue = issues.get(tx, issue_id)
-    leases.require_holder(tx, issue.resource, holder)
+    try:
+        leases.require_holder(tx, issue.resource, holder)
+    except NotHolder as error:  # perhaps because just this was done already
+        error.hint = f"{issue_id} is {issue.resolution or issue.status}; see: intarsia issue show {issue_id}"
+        raise
     if sessions.exists(tx, holder):
         raise Conflict(
             f"{holder} is a session of intarsia run, which judges its work when its turn ends.",

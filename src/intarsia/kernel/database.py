@@ -6,6 +6,7 @@ advisory lock. So the code above it may read, decide and write as if no other pr
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import threading
@@ -27,6 +28,8 @@ Params = Mapping[str, Any]
 Row = dict[str, Any]
 
 BUSY_SECONDS = 30
+BUSY_HINT = f"Another process kept the database busy for {BUSY_SECONDS} s; try again, or see: intarsia doctor"
+RESTART_SECONDS = 10
 POLL_SECONDS = 0.005
 CHANNEL = "intarsia"
 MEMORY = ":memory:"
@@ -326,7 +329,7 @@ class SQLite:
         elif "readonly" in said or "unable to open" in said:
             hint = f"Make {folder} exist and be writable, or set database.url to another place."
         elif "locked" in said:
-            hint = f"Another process kept the database busy for {BUSY_SECONDS} s; try again, or see: intarsia doctor"
+            hint = BUSY_HINT
         else:
             hint = "See: intarsia doctor"
         return DatabaseError(f"The database {self._path} can't be used: {said}.", hint=hint)
@@ -336,13 +339,58 @@ def _as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
     return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
 
 
+# How a client learns that its server is out of reach: 10 s without an answer to what it sent, or to its probes.
+CONNECTION: dict[str, str | int] = {
+    "application_name": "intarsia",
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+# What the server does about clients; units are in the values. Others wait for what a client holds in a transaction, so
+# a client that is gone is dropped within 5 s, wherever it stopped, and one that is there must not pause for longer.
+SESSION = {
+    # Whatever the server's default is: what was read before a lock was got must not be believed after it.
+    "default_transaction_isolation": "read committed",
+    "idle_in_transaction_session_timeout": "5s",
+    "lock_timeout": f"{BUSY_SECONDS}s",
+    "statement_timeout": "60s",
+    "tcp_keepalives_idle": "2s",
+    "tcp_keepalives_interval": "1s",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "5s",
+}
+# Lets also the dead leave a queue for a lock; not every system that a server runs on can do it.
+CHECK_CLIENT = "SET client_connection_check_interval TO '1s'"
+# Of those who could not connect now, these may in a moment.
+BUSY = re.compile(
+    "too many c|remaining connection slots|Resource temporarily unavailable|"
+    "database system is (starting up|shutting down|in recovery|not (yet )?accepting)"
+)
+HINTS = {
+    "25P03": "Nothing of this transaction was kept, because it paused for too long while others waited; try again.",
+    "55P03": BUSY_HINT,
+    "57014": "The server is overloaded, or somebody cancelled this; nothing of it was kept. Try again.",
+    "53300": "The server took no more clients: try again later, run fewer at once, or raise its max_connections.",
+}
+UNSURE = "It is not known whether the last change was kept: look before you repeat it."
+
+
 class PostgreSQL:
+    """Bounded in all it waits for: see CONNECTION and SESSION, which parameters and `options` of the URL override.
+
+    A server that has no free connection, or is starting, is asked again for BUSY_SECONDS; one that was there before and
+    is gone, for RESTART_SECONDS. A transaction is never repeated: what broke within one is a DatabaseError.
+    """
+
     dialect = "postgresql"
     next_token = "SELECT nextval('tokens') AS last"
 
     def __init__(self, url: str) -> None:
         try:
             import psycopg
+            from psycopg.conninfo import conninfo_to_dict, make_conninfo
             from psycopg.rows import dict_row
         except ImportError as error:
             raise DatabaseError(
@@ -352,49 +400,75 @@ class PostgreSQL:
         self._integrity: type[psycopg.Error] = psycopg.IntegrityError
 
         def connect() -> psycopg.Connection[Row]:
+            given = conninfo_to_dict(url)
+            options = str(given.get("options", ""))
+            defaults = {name: value for name, value in CONNECTION.items() if name not in given}
+            connection = psycopg.connect(make_conninfo(url, **defaults), autocommit=True, row_factory=dict_row)
+            wishes = [f"SET {name} TO '{value}'" for name, value in SESSION.items() if name not in options]
             try:
-                connection = psycopg.connect(
-                    url, autocommit=True, row_factory=dict_row, connect_timeout=10, application_name="intarsia"
-                )
-                # Whatever the server's default is: what was read before a lock was got must not be believed after it.
-                connection.execute("SET default_transaction_isolation TO 'read committed'")
-                return connection
-            except psycopg.Error as error:
-                raise self._explained(error) from error
+                connection.execute("; ".join([*wishes, CHECK_CLIENT]).encode())
+            except psycopg.errors.InvalidParameterValue:
+                connection.execute("; ".join(wishes).encode())
+            return connection
 
-        self._connect = connect
-        self._connection = connect()
+        self._open = connect
+        self._connection = self._connect()
         self._listener: psycopg.Connection[Row] | None = None
         self._listening = threading.Lock()
         self._heard = 0
 
+    def _connect(self, *, again: bool = False) -> psycopg.Connection[Row]:
+        """Open a connection; with `again`, to a server that was there, and so may only be restarting."""
+        start, pause = time.monotonic(), 0.05
+        while True:
+            try:
+                return self._open()
+            except self._errors as error:
+                waited = time.monotonic() - start
+                if waited > BUSY_SECONDS or not (BUSY.search(str(error)) or (again and waited < RESTART_SECONDS)):
+                    raise self._explained(error) from error
+            time.sleep(pause * (0.5 + os.urandom(1)[0] / 255))  # apart from the others that were sent away
+            pause = min(pause * 1.5, 1.0)
+
     def begin(self, lock: str | None) -> None:
-        start = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        # Nobody waits for a reader, so it may pause as long as it likes.
+        start = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout TO 0"
         if lock:
             start = f"BEGIN; SELECT pg_advisory_xact_lock({lock_number(lock)})"
         try:
-            self._run(start, {})
+            self._begin(start)
         except DatabaseError:
             if not self._connection.closed:
                 raise
             # The server dropped the connection since it was last used, and nothing was begun yet.
-            self._connection = self._connect()
+            self._connection = self._connect(again=True)
+            self._begin(start)
+
+    def _begin(self, start: str) -> None:
+        try:
             self._run(start, {})
+        except BaseException:
+            self.rollback()  # it may have begun, and then waited in vain for the lock
+            raise
 
     def execute(self, sql: str, params: Params) -> tuple[list[Row], int]:
         return self._run(_psycopg_style(sql), params)
 
     def commit(self) -> None:
-        self._run("COMMIT", {})
+        self._run_for_good("COMMIT", {})
 
     def rollback(self) -> None:
-        if not self._connection.closed:
-            self._run("ROLLBACK", {})
+        try:
+            if not self._connection.closed:
+                self._run("ROLLBACK", {})
+        except DatabaseError:
+            if not self._connection.closed:  # else the server rolls back by itself
+                raise
 
     def call(self, sql: str, params: Params) -> list[Row]:
         if self._connection.closed:
-            self._connection = self._connect()
-        return self._run(_psycopg_style(sql), params)[0]
+            self._connection = self._connect(again=True)
+        return self._run_for_good(_psycopg_style(sql), params)[0]
 
     def now(self) -> float:
         rows, _ = self._run("SELECT extract(epoch FROM clock_timestamp())::float8 AS now", {})
@@ -414,8 +488,14 @@ class PostgreSQL:
         """Listens from the first call on, so that no wake-up after it is missed."""
         if self._listener is None or self._listener.closed:
             with self._listening:
-                self._listener = self._connect()
-                self._listener.execute(f"LISTEN {CHANNEL}")
+                listener = self._connect(again=self._listener is not None)
+                try:
+                    listener.execute(f"LISTEN {CHANNEL}")
+                except self._errors as error:
+                    listener.close()
+                    raise self._explained(error) from error
+                self._listener = listener
+                self._heard += 1  # whatever was said while nobody listened
         return self._heard  # without `_listening`, which a thread that waits keeps for long
 
     def wait(self, project: str, seen: object, seconds: float) -> None:
@@ -451,11 +531,22 @@ class PostgreSQL:
         except self._errors as error:
             raise self._explained(error) from error
 
+    def _run_for_good(self, sql: str, params: Params) -> tuple[list[Row], int]:
+        """Run what can't be taken back, and say so when the connection breaks before the answer."""
+        try:
+            return self._run(sql, params)
+        except DatabaseError as error:
+            if self._connection.closed and error.hint not in HINTS.values():
+                error.hint = UNSURE
+            raise
+
     @staticmethod
-    def _explained(error: Exception) -> DatabaseError:
+    def _explained(error: psycopg.Error) -> DatabaseError:
+        said = without_password(str(error).strip())
+        state = error.sqlstate or ("53300" if BUSY.search(said) else "")
         return DatabaseError(
-            f"The PostgreSQL database can't be used: {without_password(str(error).strip())}",
-            hint="Check database.url (or INTARSIA_DATABASE_URL) and that the server runs.",
+            f"The PostgreSQL database can't be used: {said}",
+            hint=HINTS.get(state, "Check database.url (or INTARSIA_DATABASE_URL) and that the server runs."),
         )
 
 
