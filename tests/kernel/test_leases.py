@@ -61,6 +61,8 @@ def test_a_resource_has_one_holder(database: Database, clock: ManualClock) -> No
         "hint": "",
         "resource": "issue:1",
         "holder": "a",
+        "agent": "a",
+        "issue": None,
         "held_since": "2023-11-14T22:13:20Z",
         "expires_at": "2023-11-14T22:14:20Z",
         "note": "why",

@@ -17,9 +17,9 @@ import click
 
 from intarsia.cli.common import Output, Project, open_project, with_change
 from intarsia.cli.identity import caller
-from intarsia.cli.lock import check_wait, ttl_option, wait_option
+from intarsia.cli.lock import check_wait, lockable, ttl_option, wait_option
 from intarsia.errors import DatabaseError, UsageError
-from intarsia.kernel import leases, line, resources
+from intarsia.kernel import leases, line
 from intarsia.kernel.leases import Grant, Lease, Mode
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -47,7 +47,7 @@ def guard(output: Output, /, on: tuple[str, ...], shared: bool, ttl: int, wait: 
     check_wait(wait)
     project = open_project(dry_run=output.dry_run)
     mode: Mode = "shared" if shared else "exclusive"
-    wanted = {resources.parse(name, project.repository.root).name: mode for name in on}
+    wanted = {lockable(project, name): mode for name in on}
     with project.database.transaction() as tx:
         me = caller(project, tx)
     with _signals() as handle:

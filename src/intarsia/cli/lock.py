@@ -33,6 +33,19 @@ ttl_option = click.option("--ttl", type=int, default=DEFAULT_TTL, show_default=T
 wait_option = click.option("--wait", type=float, default=0, show_default=True, help="Seconds to wait for others.")
 
 
+# What these schemes name is given out by intarsia itself, with more than a lease.
+RESERVED = ("land", "workspace", "sync")
+
+
+def lockable(project: Project, uri: str) -> str:
+    """The normal form of a resource that may be locked by hand; raises InputError."""
+    name = resources.parse(uri, project.repository.root).name
+    scheme = name.partition(":")[0]
+    if scheme in RESERVED:
+        raise InputError(f"{scheme}: is kept for intarsia's own use.", hint="Use another scheme.")
+    return name
+
+
 @lock.command()
 @names
 @click.option("--shared", is_flag=True, help="Only keep others from holding it exclusively.")
@@ -53,7 +66,7 @@ def acquire(output: Output, /, names: tuple[str, ...], shared: bool, ttl: int, w
     mode: Mode = "shared" if shared else "exclusive"
     with project.database.transaction() as tx:
         me = caller(project, tx)
-    wanted = {resources.parse(name, project.repository.root).name: mode for name in names}
+    wanted = {lockable(project, name): mode for name in names}
     grant = line.acquire(project.database, me, wanted, ttl, wait=0 if output.dry_run else wait, note=note)
     output.show(f"Held: {', '.join(grant.resources)} (token {grant.token}).", holder=me, mode=mode, **grant.as_json())
 

@@ -23,6 +23,8 @@ NOT_ENDED = "NOT EXISTS (SELECT 1 FROM sessions WHERE project = :project AND id 
 
 
 class Lease(Struct, frozen=True):
+    """A grant; `agent` and `issue` say who holds it when that is a session, as far as they were asked for."""
+
     resource: str
     key: str
     session: str
@@ -31,6 +33,8 @@ class Lease(Struct, frozen=True):
     note: str
     acquired: float
     expires: float
+    agent: str | None = None
+    issue: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -99,6 +103,11 @@ def conflicting(tx: Transaction, session: str, asked: Collection[Want]) -> list[
     return list(found.values())
 
 
+_HOLDER = """
+    (SELECT s.agent FROM sessions s WHERE s.project = l.project AND s.id = l.session) AS agent,
+    (SELECT s.issue FROM sessions s WHERE s.project = l.project AND s.id = l.session) AS issue"""
+
+
 def _against(tx: Transaction, session: str, want: Want) -> list[Lease]:
     """The one table of conflicts: the same resource, one around or one inside it, unless both are shared."""
     resource = want.resource
@@ -106,11 +115,11 @@ def _against(tx: Transaction, session: str, want: Want) -> list[Lease]:
     low, high = resource.inside
     exclusive_only = "AND mode = 'exclusive'" if want.mode == "shared" else ""
     rows = tx.all(
-        f"""SELECT * FROM leases
+        f"""SELECT l.*, {_HOLDER} FROM leases l
              WHERE project = :project AND key IN ({", ".join(f":{name}" for name in keys)})
                AND session <> :session AND expires > :now {exclusive_only}
             UNION ALL
-            SELECT * FROM leases
+            SELECT l.*, {_HOLDER} FROM leases l
              WHERE project = :project AND key >= :low AND key < :high
                AND session <> :session AND expires > :now {exclusive_only}""",
         session=session,
@@ -259,7 +268,8 @@ def of(tx: Transaction, session: str) -> list[Lease]:
 def on(tx: Transaction, resource: str) -> list[Lease]:
     """Who holds exactly this resource."""
     rows = tx.all(
-        "SELECT * FROM leases WHERE project = :project AND key = :key AND expires > :now ORDER BY acquired, session",
+        f"""SELECT l.*, {_HOLDER} FROM leases l
+             WHERE project = :project AND key = :key AND expires > :now ORDER BY acquired, session""",
         key=parse(resource).key,
     )
     return [_lease(row) for row in rows]
@@ -281,6 +291,8 @@ def held_error(lease: Lease) -> Held:
         f"{lease.resource} is held by {lease.session} since {iso(lease.acquired)}.",
         resource=lease.resource,
         holder=lease.session,
+        agent=lease.agent or lease.session,
+        issue=lease.issue,
         held_since=iso(lease.acquired),
         expires_at=iso(lease.expires),
         note=lease.note,
@@ -301,4 +313,4 @@ def _starting_with(tx: Transaction, prefix: str, rest: str) -> list[Lease]:
 
 
 def _lease(row: Row) -> Lease:
-    return Lease(**{name: row[name] for name in Lease.__struct_fields__})
+    return Lease(**{name: row[name] for name in Lease.__struct_fields__ if name in row})
