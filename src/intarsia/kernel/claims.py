@@ -22,7 +22,7 @@ def claim(tx: Transaction, issue_id: str, holder: str, ttl: int) -> Lease:
     if sessions.exists(tx, holder):
         raise Conflict(f"{holder} is a session of intarsia run, and works on the issue it was given.")
     issue = issues.get(tx, issue_id)
-    expire(tx)  # a claim that ran out does not stand in the way
+    expire(tx, issue_id)  # a claim that ran out does not stand in the way
     if _is_claim_of(tx, issue_id, holder):
         return heartbeat(tx, issue_id, holder, ttl)
     if holders := leases.conflicting(tx, holder, leases.wants({issue.resource: "exclusive"})):
@@ -151,13 +151,12 @@ _UNHELD = """
        AND NOT EXISTS (SELECT 1 FROM leases l
                         WHERE l.project = i.project AND l.session = i.assignee
                           AND l.resource = 'issue:' || i.id AND l.expires > :now)
-     ORDER BY i.id
 """
 
 
-def expire(tx: Transaction) -> list[str]:
-    """Requeue the issues of members whose claim ran out or was lost, and forget its lease; returns the issues."""
-    unheld = tx.all(_UNHELD)
+def expire(tx: Transaction, only: str | None = None) -> list[str]:
+    """Requeue the issues (or this one) of members whose claim ran out or was lost; returns those requeued."""
+    unheld = tx.all(f"{_UNHELD} {'AND i.id = :only' if only else ''} ORDER BY i.id", only=only)
     lapsed = leases.lapsed(tx, "issue:") if unheld else []
     for row in unheld:
         note = f"{row['assignee']} does not hold it any more."
