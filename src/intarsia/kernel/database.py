@@ -33,6 +33,7 @@ RESTART_SECONDS = 10
 POLL_SECONDS = 0.005
 CHANNEL = "intarsia"
 MEMORY = ":memory:"
+MIGRATING = "intarsia:migrations"
 
 
 class Engine(Protocol):
@@ -118,6 +119,7 @@ class Database:
         self._clock = clock
         self._lock = threading.RLock()
         self._open = False
+        self._borrows_schema = False
         self._engine = _connect(url)
         try:
             self._migrate()
@@ -141,15 +143,18 @@ class Database:
     def _running(self, lock: str | None, *, keep: bool = True) -> Iterator[Transaction]:
         if self._open:
             raise RuntimeError("A transaction of this thread is open already, and they do not nest.")
-        self._engine.begin(lock)
+        self._engine.begin(MIGRATING if self._borrows_schema else lock)
         self._open = True
         try:
-            yield Transaction(self._engine, self.project, self._clock)
+            tx = Transaction(self._engine, self.project, self._clock)
+            if self._borrows_schema:
+                self._apply_migrations(tx)
+            yield tx
         except BaseException:
             self._engine.rollback()
             raise
         else:
-            self._engine.commit() if keep else self._engine.rollback()
+            self._engine.commit() if keep and not self._borrows_schema else self._engine.rollback()
         finally:
             self._open = False
 
@@ -180,24 +185,31 @@ class Database:
         self._engine.close()
 
     def _migrate(self) -> None:
+        """Bring the schema up to date; on a dry run in each of its transactions, which are rolled back."""
         if self._version() == len(MIGRATIONS):
             return
+        if self.dry_run:
+            self._borrows_schema = True
+            return
+        with self._running(lock=MIGRATING) as tx:
+            self._apply_migrations(tx)
+
+    def _apply_migrations(self, tx: Transaction) -> None:
         words = DIALECTS[self._engine.dialect]
-        with self._running(lock="intarsia:migrations") as tx:
-            if not self._engine.has_table("migrations"):
-                tx.execute(
-                    "CREATE TABLE migrations (number INTEGER PRIMARY KEY, applied {double} NOT NULL)".format(**words)
-                )
-            done = self._applied(tx)
-            if done > len(MIGRATIONS):
-                raise DatabaseError(
-                    f"The database is of a newer intarsia (schema {done}, this program knows {len(MIGRATIONS)}).",
-                    hint="Install the newer intarsia: pip install --upgrade intarsia",
-                )
-            for number, statements in enumerate(MIGRATIONS[done:], start=done + 1):
-                for statement in statements:
-                    tx.execute(statement.format(**words))
-                tx.execute("INSERT INTO migrations (number, applied) VALUES (:number, :now)", number=number)
+        if not self._engine.has_table("migrations"):
+            tx.execute(
+                "CREATE TABLE migrations (number INTEGER PRIMARY KEY, applied {double} NOT NULL)".format(**words)
+            )
+        done = self._applied(tx)
+        if done > len(MIGRATIONS):
+            raise DatabaseError(
+                f"The database is of a newer intarsia (schema {done}, this program knows {len(MIGRATIONS)}).",
+                hint="Install the newer intarsia: pip install --upgrade intarsia",
+            )
+        for number, statements in enumerate(MIGRATIONS[done:], start=done + 1):
+            for statement in statements:
+                tx.execute(statement.format(**words))
+            tx.execute("INSERT INTO migrations (number, applied) VALUES (:number, :now)", number=number)
 
     def _version(self) -> int:
         with self._running(lock=None) as tx:
