@@ -361,20 +361,21 @@ CONNECTION: dict[str, str | int] = {
     "tcp_user_timeout": 10_000,
 }
 # What the server does about clients; units are in the values. Others wait for what a client holds in a transaction, so
-# a client that is gone is dropped within 5 s, wherever it stopped, and one that is there must not pause for longer.
+# one that can't be reached is dropped after 3 s, wherever it stopped, and one that can must not pause longer than 5 s.
 SESSION = {
     # Whatever the server's default is: what was read before a lock was got must not be believed after it.
     "default_transaction_isolation": "read committed",
     "idle_in_transaction_session_timeout": "5s",
     "lock_timeout": f"{BUSY_SECONDS}s",
     "statement_timeout": "60s",
-    "tcp_keepalives_idle": "2s",
+    "tcp_keepalives_idle": "1s",
     "tcp_keepalives_interval": "1s",
     "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "5s",
+    "tcp_user_timeout": "3s",
 }
+QUIET_SECONDS = 2  # after which a client must make sure that it was not dropped
 # Lets also the dead leave a queue for a lock; not every system that a server runs on can do it.
-CHECK_CLIENT = "SET client_connection_check_interval TO '1s'"
+CHECK_CLIENT = "SET client_connection_check_interval TO '500ms'"
 # Of those who could not connect now, these may in a moment.
 BUSY = re.compile(
     "too many c|remaining connection slots|Resource temporarily unavailable|"
@@ -425,6 +426,7 @@ class PostgreSQL:
 
         self._open = connect
         self._connection = self._connect()
+        self._used = time.time()
         self._listener: psycopg.Connection[Row] | None = None
         self._listening = threading.Lock()
         self._heard = 0
@@ -478,9 +480,19 @@ class PostgreSQL:
                 raise
 
     def call(self, sql: str, params: Params) -> list[Row]:
+        self._make_sure()
+        return self._run_for_good(_psycopg_style(sql), params)[0]
+
+    def _make_sure(self) -> None:
+        """Have a connection that lives, as what is sent for good on a dead one can't be repeated."""
+        try:
+            if not self._connection.closed and not 0 <= time.time() - self._used < QUIET_SECONDS:
+                self._run("SELECT 1", {})
+        except DatabaseError:
+            if not self._connection.closed:
+                raise
         if self._connection.closed:
             self._connection = self._connect(again=True)
-        return self._run_for_good(_psycopg_style(sql), params)[0]
 
     def now(self) -> float:
         rows, _ = self._run("SELECT extract(epoch FROM clock_timestamp())::float8 AS now", {})
@@ -537,6 +549,7 @@ class PostgreSQL:
     def _run(self, sql: str, params: Params) -> tuple[list[Row], int]:
         try:
             cursor = self._connection.execute(sql.encode(), params or None)
+            self._used = time.time()
             return (cursor.fetchall() if cursor.description else []), cursor.rowcount
         except self._integrity:
             raise
