@@ -89,16 +89,20 @@ def work(url: str, resources: int, number: int) -> None:
 
 
 def _growth(url: str) -> float:
-    """Cost of a pair with 10,000 leases held by others, against 10."""
-    database = Database(url, f"{PROJECT}-growth")
-    costs = []
-    for start, end in ((0, 10), (10, 10_000)):
+    """Cost of a pair with 10,000 leases held by others against 10, measured in turns in two projects."""
+    projects = {held: Database(url, f"{PROJECT}-{held}") for held in (10, 10_000)}
+    for held, database in projects.items():
         with database.transaction() as tx:
-            for n in range(start, end):
+            for n in range(held):
                 leases.acquire(tx, f"holder-{n % 50}", f"code:held/d{n % 100}/f{n}.py", 86_400)
-        costs.append(statistics.median(_batch(database) for _ in range(7)))
-    database.close()
-    return costs[1] / costs[0]
+        _batch(database)
+    costs: dict[int, list[float]] = {held: [] for held in projects}
+    for _ in range(21):
+        for held, database in projects.items():
+            costs[held].append(_batch(database))
+    for database in projects.values():
+        database.close()
+    return statistics.median(costs[10_000]) / statistics.median(costs[10])
 
 
 def _batch(database: Database) -> float:
@@ -121,7 +125,7 @@ def _hand_off(url: str) -> float:
     assert waiter.stdin is not None and waiter.stdout is not None
     gaps = []
     for _ in range(40):
-        line.acquire(database, "holder", {"code:hot": "exclusive"}, 60)
+        line.acquire(database, "holder", {"code:hot": "exclusive"}, 60, wait=10)
         waiter.stdin.write("wait\n")
         waiter.stdin.flush()
         while True:

@@ -21,8 +21,8 @@ from tests.support.postgres import Server, fresh_directory
 from tests.support.sandbox import Sandbox
 
 ROUNDS_OF_20 = 50
-# One takes about 2 s of 2 cores, so INTARSIA_TEST_ROUNDS=50 for all of them. (Read here, before it is scrubbed.)
-ROUNDS_OF_200 = int(os.environ.get("INTARSIA_TEST_ROUNDS", "2"))
+# One takes 2 to 4 s on 2 cores, so INTARSIA_TEST_ROUNDS=50 for all of them. (Read here, before it is scrubbed.)
+ROUNDS_OF_200 = int(os.environ.get("INTARSIA_TEST_ROUNDS", "3"))
 ROUNDS_OF_FRESH = 2
 CONNECTIONS = 60
 

@@ -84,11 +84,14 @@ class Shell:
         return done.stdout
 
 
-def test_the_tutorial_runs_and_prints_what_it_shows(tmp_path: Path) -> None:
+def test_the_tutorial_has_examples() -> None:
+    assert len(examples(DOCS / "tutorial.md")) > 20
+
+
+@pytest.mark.parametrize("page", list(filter(examples, PAGES)), ids=lambda page: str(page.relative_to(ROOT)))
+def test_examples_run_and_print_what_is_shown(page: Path, tmp_path: Path) -> None:
     shell = Shell(tmp_path)
-    found = examples(DOCS / "tutorial.md")
-    assert len(found) > 20
-    for example in found:
+    for example in examples(page):
         printed = steady(shell.run(example.command))
         expected = pattern([steady(line) for line in example.output])
         assert re.fullmatch(expected, printed), f"$ {example.command}\nprinted:\n{printed}\nnot:\n{expected}"

@@ -10,7 +10,7 @@ from intarsia.clock import iso
 from intarsia.kernel import members, sessions
 
 
-@click.group()
+@click.group(short_help="Join, and see who has joined.")
 def agent() -> None:
     """Take part without being run by intarsia: join once, then claim issues and hold leases.
 

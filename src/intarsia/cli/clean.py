@@ -25,7 +25,7 @@ class Sweep:
     kept: list[str] = field(default_factory=list)
 
 
-@click.command()
+@click.command(short_help="Remove idle workspaces and landed branches.")
 @click.option("--discard", is_flag=True, help="Also remove branches, archives and workspaces whose work did not land.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed; change nothing.")
 @with_output

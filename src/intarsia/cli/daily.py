@@ -16,7 +16,7 @@ from intarsia.kernel.daily import Summary
 from intarsia.kernel.database import Transaction
 
 
-@click.group()
+@click.group(short_help="Write a summary of the day, in turns.")
 def daily() -> None:
     """Let agents write a summary of the day, one after another, and collect it.
 

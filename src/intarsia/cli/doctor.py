@@ -27,7 +27,7 @@ class Finding:
     hint: str = ""
 
 
-@click.command()
+@click.command(short_help="Check everything that a run needs.")
 @with_output
 def doctor(output: Output, /) -> int:
     """Check git, the repository, the configuration, the database and the agents; say how to cure what is wrong.

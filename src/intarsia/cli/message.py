@@ -16,7 +16,7 @@ from intarsia.kernel.database import Transaction
 from intarsia.kernel.messages import Message
 
 
-@click.group()
+@click.group(short_help="Write and read messages.")
 def message() -> None:
     """Write to agents, sessions and people, and read what they wrote to you.
 

@@ -14,7 +14,7 @@ from intarsia.errors import UsageError
 PAUSE = 1.0
 
 
-@click.command()
+@click.command(short_help="Keep readable pages of everything in a folder.")
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--follow", "-f", is_flag=True, help="Stay, and write changes as they happen.")
 @click.option("--rebuild", is_flag=True, help="Look at every page again, also those nothing has happened to.")

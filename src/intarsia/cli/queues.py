@@ -14,7 +14,7 @@ from intarsia.kernel.issues import Issue
 UNFINISHED = ("open", "in_progress", "blocked", "deferred")
 
 
-@click.group()
+@click.group(short_help="Look at queues and what is overdue.")
 def queue() -> None:
     """Look at queues; they are configured under [queues] in intarsia.toml.
 
@@ -91,7 +91,7 @@ def blockers(output: Output, /) -> None:
     )
 
 
-@click.command()
+@click.command(short_help="End the claims of those who fell silent.")
 @with_change
 def guardian(output: Output, /) -> None:
     """End the claims and leases of those who fell silent, and put their issues back. Safe to run from cron.

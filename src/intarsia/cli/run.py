@@ -14,7 +14,7 @@ from intarsia.kernel import issues
 from intarsia.run.progress import JsonReporter, PlainReporter, Reporter
 
 
-@click.command()
+@click.command(short_help="Let agents work, and land what is proven.")
 @click.option("--agent", "-a", help="An agent of intarsia.toml, or 'command: PROGRAM ARGS…', or 'script: FILE'.")
 @click.option("--env", multiple=True, metavar="NAME", help="A variable that agents may see, such as a key; repeatable.")
 @click.option("--agents", "-n", type=click.IntRange(1, 256), help="How many work at the same time.")

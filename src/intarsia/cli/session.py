@@ -18,7 +18,7 @@ from intarsia.run import resolution
 SHOWN = 200_000
 
 
-@click.group()
+@click.group(short_help="See what agents did.")
 def session() -> None:
     """Look at sessions: one attempt of one agent at one issue each.
 
@@ -93,7 +93,7 @@ def logs(output: Output, /, id: str, turn: int | None) -> None:
         click.echo(_text(file))
 
 
-@click.command()
+@click.command(short_help="For agents: end without the usual commit.")
 @click.argument("kind", type=click.Choice(resolution.KINDS))
 @click.argument("rationale")
 @with_output

@@ -45,7 +45,7 @@ class BrokenFiles(Conflict):
     code = "broken_files"
 
 
-@click.command()
+@click.command(short_help="Prepare this repository.")
 @click.option("--from-mai", type=click.Path(path_type=Path), metavar="DIR", help="Import the Mai project in DIR.")
 @click.option("--skip-broken", is_flag=True, help="Import what can be read, and leave out what can't.")
 @with_change
@@ -181,7 +181,7 @@ def _masked(value: Any) -> Any:
     return without_password(value) if isinstance(value, str) else value
 
 
-@click.command()
+@click.command(short_help="Turn shell completion on.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), required=False)
 @with_output
 def completion(output: Output, /, shell: str | None) -> None:

@@ -19,7 +19,7 @@ from intarsia.kernel.events import Event
 DAY = 86_400
 
 
-@click.command()
+@click.command(short_help="Show issues, sessions and leases.")
 @with_output
 def status(output: Output, /) -> None:
     """Show the project: issues by status, running and parked sessions, leases.
@@ -56,7 +56,7 @@ def status(output: Output, /) -> None:
     )
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="Print what happened.")
 @click.option("--issue", help="Only what concerns this issue.")
 @click.option("--session", help="Only what concerns this session.")
 @click.option("--limit", "-n", type=click.IntRange(1), default=50, show_default=True, help="How many, the newest.")

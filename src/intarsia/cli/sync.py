@@ -26,7 +26,7 @@ class SyncFailed(Conflict):
     code = "sync_failed"
 
 
-@click.group()
+@click.group(short_help="Hand events to other systems.")
 def sync() -> None:
     """Hand events to a command, in order, as JSON lines on its standard input: [sync.NAME] in intarsia.toml.
 

@@ -33,6 +33,7 @@ RESTART_SECONDS = 10
 POLL_SECONDS = 0.005
 CHANNEL = "intarsia"
 MEMORY = ":memory:"
+MIGRATING = "intarsia:migrations"
 
 
 class Engine(Protocol):
@@ -118,6 +119,7 @@ class Database:
         self._clock = clock
         self._lock = threading.RLock()
         self._open = False
+        self._borrows_schema = False
         self._engine = _connect(url)
         try:
             self._migrate()
@@ -141,15 +143,18 @@ class Database:
     def _running(self, lock: str | None, *, keep: bool = True) -> Iterator[Transaction]:
         if self._open:
             raise RuntimeError("A transaction of this thread is open already, and they do not nest.")
-        self._engine.begin(lock)
+        self._engine.begin(MIGRATING if self._borrows_schema else lock)
         self._open = True
         try:
-            yield Transaction(self._engine, self.project, self._clock)
+            tx = Transaction(self._engine, self.project, self._clock)
+            if self._borrows_schema:
+                self._apply_migrations(tx)
+            yield tx
         except BaseException:
             self._engine.rollback()
             raise
         else:
-            self._engine.commit() if keep else self._engine.rollback()
+            self._engine.commit() if keep and not self._borrows_schema else self._engine.rollback()
         finally:
             self._open = False
 
@@ -180,24 +185,31 @@ class Database:
         self._engine.close()
 
     def _migrate(self) -> None:
+        """Bring the schema up to date; on a dry run in each of its transactions, which are rolled back."""
         if self._version() == len(MIGRATIONS):
             return
+        if self.dry_run:
+            self._borrows_schema = True
+            return
+        with self._running(lock=MIGRATING) as tx:
+            self._apply_migrations(tx)
+
+    def _apply_migrations(self, tx: Transaction) -> None:
         words = DIALECTS[self._engine.dialect]
-        with self._running(lock="intarsia:migrations") as tx:
-            if not self._engine.has_table("migrations"):
-                tx.execute(
-                    "CREATE TABLE migrations (number INTEGER PRIMARY KEY, applied {double} NOT NULL)".format(**words)
-                )
-            done = self._applied(tx)
-            if done > len(MIGRATIONS):
-                raise DatabaseError(
-                    f"The database is of a newer intarsia (schema {done}, this program knows {len(MIGRATIONS)}).",
-                    hint="Install the newer intarsia: pip install --upgrade intarsia",
-                )
-            for number, statements in enumerate(MIGRATIONS[done:], start=done + 1):
-                for statement in statements:
-                    tx.execute(statement.format(**words))
-                tx.execute("INSERT INTO migrations (number, applied) VALUES (:number, :now)", number=number)
+        if not self._engine.has_table("migrations"):
+            tx.execute(
+                "CREATE TABLE migrations (number INTEGER PRIMARY KEY, applied {double} NOT NULL)".format(**words)
+            )
+        done = self._applied(tx)
+        if done > len(MIGRATIONS):
+            raise DatabaseError(
+                f"The database is of a newer intarsia (schema {done}, this program knows {len(MIGRATIONS)}).",
+                hint="Install the newer intarsia: pip install --upgrade intarsia",
+            )
+        for number, statements in enumerate(MIGRATIONS[done:], start=done + 1):
+            for statement in statements:
+                tx.execute(statement.format(**words))
+            tx.execute("INSERT INTO migrations (number, applied) VALUES (:number, :now)", number=number)
 
     def _version(self) -> int:
         with self._running(lock=None) as tx:
@@ -349,20 +361,21 @@ CONNECTION: dict[str, str | int] = {
     "tcp_user_timeout": 10_000,
 }
 # What the server does about clients; units are in the values. Others wait for what a client holds in a transaction, so
-# a client that is gone is dropped within 5 s, wherever it stopped, and one that is there must not pause for longer.
+# one that can't be reached is dropped after 3 s, wherever it stopped, and one that can must not pause longer than 5 s.
 SESSION = {
     # Whatever the server's default is: what was read before a lock was got must not be believed after it.
     "default_transaction_isolation": "read committed",
     "idle_in_transaction_session_timeout": "5s",
     "lock_timeout": f"{BUSY_SECONDS}s",
     "statement_timeout": "60s",
-    "tcp_keepalives_idle": "2s",
+    "tcp_keepalives_idle": "1s",
     "tcp_keepalives_interval": "1s",
     "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "5s",
+    "tcp_user_timeout": "3s",
 }
+QUIET_SECONDS = 2  # after which a client must make sure that it was not dropped
 # Lets also the dead leave a queue for a lock; not every system that a server runs on can do it.
-CHECK_CLIENT = "SET client_connection_check_interval TO '1s'"
+CHECK_CLIENT = "SET client_connection_check_interval TO '500ms'"
 # Of those who could not connect now, these may in a moment.
 BUSY = re.compile(
     "too many c|remaining connection slots|Resource temporarily unavailable|"
@@ -413,6 +426,7 @@ class PostgreSQL:
 
         self._open = connect
         self._connection = self._connect()
+        self._used = time.time()
         self._listener: psycopg.Connection[Row] | None = None
         self._listening = threading.Lock()
         self._heard = 0
@@ -466,9 +480,19 @@ class PostgreSQL:
                 raise
 
     def call(self, sql: str, params: Params) -> list[Row]:
+        self._make_sure()
+        return self._run_for_good(_psycopg_style(sql), params)[0]
+
+    def _make_sure(self) -> None:
+        """Have a connection that lives, as what is sent for good on a dead one can't be repeated."""
+        try:
+            if not self._connection.closed and not 0 <= time.time() - self._used < QUIET_SECONDS:
+                self._run("SELECT 1", {})
+        except DatabaseError:
+            if not self._connection.closed:
+                raise
         if self._connection.closed:
             self._connection = self._connect(again=True)
-        return self._run_for_good(_psycopg_style(sql), params)[0]
 
     def now(self) -> float:
         rows, _ = self._run("SELECT extract(epoch FROM clock_timestamp())::float8 AS now", {})
@@ -525,6 +549,7 @@ class PostgreSQL:
     def _run(self, sql: str, params: Params) -> tuple[list[Row], int]:
         try:
             cursor = self._connection.execute(sql.encode(), params or None)
+            self._used = time.time()
             return (cursor.fetchall() if cursor.description else []), cursor.rowcount
         except self._integrity:
             raise
