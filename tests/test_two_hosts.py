@@ -22,8 +22,7 @@ import psycopg
 import pytest
 
 from intarsia.errors import DatabaseError
-from intarsia.kernel import Database, claims, events, issues, leases, line, members
-from intarsia.kernel import database as kernel_database
+from intarsia.kernel import Database, claims, events, issues, leases, line, members, postgresql
 from intarsia.kernel.issues import Draft
 from tests.support.forks import Ended, Forks, Order, environment
 from tests.support.history import problems, read
@@ -298,7 +297,7 @@ def test_a_dropped_connection_is_noticed_before_a_lease_is_asked_for(postgres_ur
         pid = tx.all("SELECT pg_backend_pid() AS pid")[0]["pid"]
     with psycopg.connect(postgres_url, autocommit=True) as administrator:
         administrator.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-    time.sleep(kernel_database.QUIET_SECONDS)
+    time.sleep(postgresql.QUIET_SECONDS)
     assert line.acquire(database, "alice", {"code:a": "exclusive"}, 60).token > 0
     database.close()
 
@@ -312,7 +311,7 @@ def test_no_free_connection_is_one_clear_error_after_a_while(monkeypatch: pytest
     try:
         others = [psycopg.connect(server.url()) for _ in range(4)]
         with monkeypatch.context() as hasty:
-            hasty.setattr(kernel_database, "BUSY_SECONDS", 0.2)
+            hasty.setattr(postgresql, "BUSY_SECONDS", 0.2)
             with pytest.raises(DatabaseError, match="too many clients") as refused:
                 Database(server.url(), "p")
         assert "raise its max_connections" in refused.value.hint

@@ -13,9 +13,9 @@ import pytest
 
 from intarsia.errors import ConfigError, DatabaseError, InputError
 from intarsia.kernel import Database, issues
-from intarsia.kernel.database import without_password
 from intarsia.kernel.issues import Draft
 from intarsia.kernel.migrations import MIGRATIONS
+from intarsia.kernel.postgresql import without_password
 from tests.kernel.worker import workers
 from tests.support.disk import Disk
 from tests.support.postgres import create_database, drop_database

@@ -115,7 +115,8 @@ def _words(argv: Any) -> list[str]:
 
 def wrap(points: Points) -> None:
     """Reach a point before each commit of a change, and after each start of a process."""
-    from intarsia.kernel.database import PostgreSQL, SQLite
+    from intarsia.kernel.postgresql import PostgreSQL
+    from intarsia.kernel.sqlite import SQLite
 
     for engine in (SQLite, PostgreSQL):
         _wrap_engine(engine, points)

@@ -160,7 +160,8 @@ def _run(order: Order) -> None:
 
 def watch(kill_at: int) -> None:
     """Tell each boundary, and die at the one with this number."""
-    from intarsia.kernel.database import PostgreSQL, SQLite
+    from intarsia.kernel.postgresql import PostgreSQL
+    from intarsia.kernel.sqlite import SQLite
 
     count = 0
 
@@ -198,7 +199,7 @@ def _send(connection: Any, sql: str, params: Mapping[str, Any]) -> None:
     from psycopg._queries import PostgresQuery
     from psycopg.adapt import Transformer
 
-    from intarsia.kernel.database import _psycopg_style
+    from intarsia.kernel.postgresql import _psycopg_style
 
     query = PostgresQuery(Transformer(connection))
     query.convert(_psycopg_style(sql), params)

@@ -11,7 +11,8 @@ import click
 from intarsia.cli.common import Output, actor, find_repository, open_database, table, with_change, with_output
 from intarsia.config import FILE, flatten, load
 from intarsia.errors import Conflict, InputError, UsageError
-from intarsia.kernel.database import Database, without_password
+from intarsia.kernel.database import Database
+from intarsia.kernel.postgresql import without_password
 
 if TYPE_CHECKING:
     from intarsia.outside.imports import Imported

@@ -9,7 +9,8 @@ from typing import Any
 from msgspec import Struct
 
 from intarsia.clock import iso
-from intarsia.kernel.database import Row, Transaction
+from intarsia.kernel.database import Transaction
+from intarsia.kernel.engine import Row
 
 
 class Event(Struct, frozen=True):

@@ -14,7 +14,8 @@ from msgspec import Struct, field
 from intarsia.clock import iso
 from intarsia.errors import Conflict, InputError, NotFound
 from intarsia.kernel import events, leases
-from intarsia.kernel.database import Row, Transaction
+from intarsia.kernel.database import Transaction
+from intarsia.kernel.engine import Row
 
 TYPES = ("task", "bug", "feature", "chore", "epic")
 STATUSES = ("open", "in_progress", "blocked", "deferred", "closed")

@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from intarsia.clock import iso
 from intarsia.errors import Conflict, Held, InputError, NotHolder, StaleLease
-from intarsia.kernel.database import Row, Transaction
+from intarsia.kernel.database import Transaction
+from intarsia.kernel.engine import Row
 from intarsia.kernel.resources import Resource, nested, parse
 
 Mode = Literal["shared", "exclusive"]

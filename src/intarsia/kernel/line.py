@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from intarsia.errors import Conflict, Held, InputError
 from intarsia.kernel import leases, swift
-from intarsia.kernel.database import CHANNEL, Database, Transaction
+from intarsia.kernel.database import Database, Transaction
 from intarsia.kernel.leases import Grant, Lease, Mode, Want, go_together, wants
 from intarsia.kernel.resources import parse
 
@@ -66,7 +66,7 @@ def acquire(
 def release(database: Database, session: str, resources: Collection[str]) -> list[str]:
     """Give these resources back in one transaction; returns those that the session did hold."""
     keys = {name: parse(name).key for name in resources}
-    released = swift.release(database, session, keys.values(), CHANNEL)
+    released = swift.release(database, session, keys.values())
     if released is not None:
         return [name for name, key in keys.items() if key in released]
     with database.transaction() as tx:

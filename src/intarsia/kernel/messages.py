@@ -17,7 +17,8 @@ from msgspec import Struct
 from intarsia.clock import iso
 from intarsia.errors import Conflict, InputError, NotFound
 from intarsia.kernel import events, members, sessions
-from intarsia.kernel.database import Database, Row, Transaction
+from intarsia.kernel.database import Database, Transaction
+from intarsia.kernel.engine import Row
 
 TEAM = "@team"
 HUMAN = "@human"

@@ -17,7 +17,8 @@ from msgspec import Struct
 from intarsia.clock import iso
 from intarsia.errors import Held, NotFound, StaleLease
 from intarsia.kernel import events, issues, leases
-from intarsia.kernel.database import Row, Transaction
+from intarsia.kernel.database import Transaction
+from intarsia.kernel.engine import Row
 
 ACTIVE = ("working", "checking", "reviewing", "landing")
 PARKED = "parked"

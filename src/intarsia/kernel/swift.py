@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from intarsia.kernel.database import Database, lock_number
+from intarsia.kernel.database import Database
 from intarsia.kernel.leases import Grant, Want
+from intarsia.kernel.postgresql import CHANNEL, lock_number
 from intarsia.kernel.resources import SEPARATOR
 
 _ACQUIRE = """
@@ -50,11 +51,11 @@ def acquire(database: Database, session: str, asked: Collection[Want], ttl: int,
     return Grant(session, [want.resource.name for want in asked], rows[0]["token"], rows[0]["expires"])
 
 
-def release(database: Database, session: str, keys: Collection[str], channel: str) -> set[str] | None:
+def release(database: Database, session: str, keys: Collection[str]) -> set[str] | None:
     """The keys of what was released; None if this database can't do it this way."""
     if not database.has_functions:
         return None
     rows = database.call(
-        _RELEASE, project_lock=lock_number(database.project), session=session, keys=list(keys), channel=channel
+        _RELEASE, project_lock=lock_number(database.project), session=session, keys=list(keys), channel=CHANNEL
     )
     return {row["key"] for row in rows}

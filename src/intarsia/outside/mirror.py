@@ -22,7 +22,8 @@ from intarsia.config import Queue
 from intarsia.errors import Conflict
 from intarsia.kernel import daily, decisions, events, issues
 from intarsia.kernel.daily import Summary
-from intarsia.kernel.database import Database, Row, Transaction
+from intarsia.kernel.database import Database, Transaction
+from intarsia.kernel.engine import Row
 from intarsia.kernel.events import Event
 from intarsia.kernel.issues import Issue
 from intarsia.outside.folder import TEMPORARY, Folder
