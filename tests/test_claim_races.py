@@ -22,7 +22,7 @@ from tests.support.sandbox import Sandbox
 
 ROUNDS_OF_20 = 50
 # One takes 2 to 4 s on 2 cores, so INTARSIA_TEST_ROUNDS=50 for all of them. (Read here, before it is scrubbed.)
-ROUNDS_OF_200 = int(os.environ.get("INTARSIA_TEST_ROUNDS", "3"))
+ROUNDS_OF_200 = int(os.environ.get("INTARSIA_TEST_ROUNDS", "2"))
 ROUNDS_OF_FRESH = 2
 CONNECTIONS = 60
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from intarsia.kernel import Database, leases, line
+from tests.support.dump import dump
 from tests.support.here import Here
 from tests.support.sandbox import Sandbox
 from tests.support.until import until
@@ -223,10 +224,22 @@ print(seen.count(b"got it"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
 
+COUNT = """
+import signal, sys, time
+seen = []
+signal.signal(signal.SIGINT, lambda *_: seen.append(time.sleep(0.02)))
+print("ready", flush=True)
+while not seen:
+    time.sleep(0.01)
+time.sleep(0.5)
+print("got it " * len(seen), flush=True)
+sys.exit(9)
+"""
+
+
 def test_control_c_in_a_terminal_reaches_the_command_once(alone: Sandbox, store: Database) -> None:
     """Twice would mean something else to many programs, for instance to intarsia run."""
-    counting = "trap 'echo got it; n=1' INT; echo ready; while [ -z $n ]; do sleep 0.02; done; sleep 0.3; exit 9"
-    command = [sys.executable, "-c", PTY, "lock", "guard", "--on", "code:a", "--", "sh", "-c", counting]
+    command = [sys.executable, "-c", PTY, "lock", "guard", "--on", "code:a", "--", sys.executable, "-c", COUNT]
     done = subprocess.run(
         command, cwd=alone.root, env=alone.env, capture_output=True, text=True, timeout=60, check=True
     )
@@ -279,8 +292,11 @@ def test_a_command_does_not_go_on_without_its_lease(alone: Sandbox, store: Datab
 def test_two_guards_of_one_agent_take_turns(alone: Sandbox, store: Database) -> None:
     """As two runs of one cron job do, although a holder does not conflict with itself."""
     with guarding(alone, "READY; while [ ! -e go ]; do sleep 0.02; done") as first:
-        refused = alone.call("lock", "guard", "--on", "code:a", "--json", "true")
-        assert (refused.returncode, json.loads(refused.stdout)["holder"]) == (1, "alice")
+        before = dump(store)["leases"]
+        for wait in ("0", "0.2"):
+            refused = alone.call("lock", "guard", "--on", "code:a", "--wait", wait, "--json", "true")
+            assert (refused.returncode, json.loads(refused.stdout)["holder"]) == (1, "alice")
+        assert dump(store)["leases"] == before
         second = alone.start("lock", "guard", "--on", "code:a", "--wait", "60", "--", "sh", "-c", "echo mine")
         assert held(store) == {"code:a": "alice"}
         alone.write("go", "")

@@ -70,13 +70,16 @@ class Forks:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
+            start_new_session=True,
         )
 
     def __enter__(self) -> Forks:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.communicate()
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        if failed:  # with orders that may never end
+            os.killpg(self._server.pid, signal.SIGKILL)
+        self._server.wait() if failed else self._server.communicate()
 
     def run(self, orders: Sequence[Order], at_once: int | None = None) -> list[Ended]:
         """Carry out all orders together, or so many at once, each batch from one gate; the answers in their order."""

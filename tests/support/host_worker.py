@@ -23,6 +23,7 @@ from tests.support.until import until
 TTL = 5
 STEPS = 4
 STEP_SECONDS = 0.08
+GIVE_UP_SECONDS = 60
 PROTECTED = """
     CREATE TABLE protected (
         id BIGINT GENERATED ALWAYS AS IDENTITY, issue TEXT NOT NULL, token BIGINT NOT NULL, holder TEXT NOT NULL
@@ -36,6 +37,7 @@ class Worker:
         self._folder, self.name = Path(folder), name
         self._records = os.open(self._folder / f"{name}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._request = 0
+        self._deadline = time.monotonic() + GIVE_UP_SECONDS
         self.database = Database(url, project)
 
     def until_all_is_done(self) -> None:
@@ -112,6 +114,7 @@ class Worker:
             self.note("late", error)
 
     def note(self, what: str, error: Exception | None = None) -> None:
+        assert time.monotonic() < self._deadline, error
         said = {"what": what, "who": self.name, "time": time.time(), "said": str(error or "")}
         with (self._folder / f"{self.name}.notes").open("ab") as file:
             file.write(msgspec.json.encode(said) + b"\n")
