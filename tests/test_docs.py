@@ -88,9 +88,10 @@ def test_the_tutorial_has_examples() -> None:
     assert len(examples(DOCS / "tutorial.md")) > 20
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if examples(page)], ids=lambda page: str(page.relative_to(ROOT))
-)
+SHOWING = [page for page in PAGES if examples(page)]
+
+
+@pytest.mark.parametrize("page", SHOWING, ids=lambda page: str(page.relative_to(ROOT)))
 def test_examples_run_and_print_what_is_shown(page: Path, tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     for example in examples(page):

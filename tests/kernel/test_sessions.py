@@ -250,8 +250,7 @@ def test_two_sessions_never_hold_one_issue(database: Database, clock: ManualCloc
     first = started(database)
     with database.transaction() as tx:
         tx.execute("UPDATE issues SET status = 'open' WHERE project = :project")
-    with database.transaction() as tx:
-        assert issues.claim(tx, "s-00000000", 60) is None
+        assert not sessions.start(tx, run="r-1", agent="a", driver="script", supervisor="h:1:0", secret="s", ttl=60)
     clock.advance(60)
     second = start(database)
     with pytest.raises(Held):
