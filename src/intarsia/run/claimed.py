@@ -29,7 +29,7 @@ class Lost(Exception):
 class Claimed:
     def __init__(self, context: Context, row: Session, issue: Issue) -> None:
         self._context = context
-        self._assured = 0.0
+        self._assured = -ASSURED_FOR
         self.row = row
         self.issue = issue
 
@@ -38,18 +38,22 @@ class Claimed:
         return self.row.id
 
     def assure(self) -> None:
-        """Raise Lost if another supervisor has the session by now, and with it its files, refs and processes."""
+        """Raise Lost if another supervisor has the session by now, and with it its files, refs and processes.
+
+        Nobody takes it from one who was there a moment ago: a lease lasts longer.
+        """
+        if _seconds() - self._assured < ASSURED_FOR:
+            return
         try:
             with self._context.database.read() as tx:
                 leases.require(tx, self.row.resource, self.row.token)
         except StaleLease:
             self._retake()
-        self._assured = time.monotonic()
+        self._assured = _seconds()
 
     def stopped(self) -> bool:
         """Whether the run is being stopped, asked again and again while something runs. Raises Lost."""
-        if time.monotonic() - self._assured > ASSURED_FOR:
-            self.assure()
+        self.assure()
         return self._context.stopping.is_set()
 
     def fence(self) -> Callable[[Transaction], None]:
@@ -72,7 +76,9 @@ class Claimed:
     def _under_lease(self, do: Callable[[Transaction], T]) -> T:
         with self._context.database.transaction() as tx:
             leases.require(tx, self.row.resource, self.row.token)
-            return do(tx)
+            done = do(tx)
+        self._assured = _seconds()
+        return done
 
     def update(self, **values: Any) -> None:
         self.change(lambda tx: sessions.update(tx, self.row, **values))
@@ -131,3 +137,8 @@ class Claimed:
                 self.row = sessions.take_over(tx, self.row, context.supervisor, context.run, context.config.run.lease)
         except (StaleLease, Held) as taken:
             raise Lost(self.id) from taken
+
+
+def _seconds() -> float:
+    """A clock that goes on while this process, or the whole machine, sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

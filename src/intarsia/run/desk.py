@@ -28,6 +28,8 @@ class Desk:
         self._worktree: Worktree | None = None
         self._before: dict[str, str] = {}
         self._tip = ""
+        self._known: set[str] = set()
+        self._just_watched = False
 
     @property
     def base(self) -> str:
@@ -84,13 +86,16 @@ class Desk:
 
     def watch_repository(self) -> None:
         """Remember the user's repository as it is before a turn."""
-        self._before = self._repository.fingerprint(self._repository.refs())
+        if not self._just_watched:
+            self._before = self._repository.fingerprint(self._repository.refs())
+        self._just_watched = False
 
     def inspect(self) -> Inspection:
         """Judge what the turn left here, and notice what changed in the user's repository meanwhile."""
         worktree = self.worktree()
         refs = self._repository.refs()
         self._tip = refs.get(f"refs/heads/{self._context.target}", "")
+        self._known = set(refs.values())
         own = (f"refs/heads/{self.branch}", f"{ARCHIVE}/{self._claimed.id}/")
         found = worktree.inspect(self.base, {oid for ref, oid in refs.items() if not ref.startswith(own)})
         if found.tampered:
@@ -125,7 +130,7 @@ class Desk:
 
     def save(self, commit: str) -> None:
         """Bring the session's commits, up to this one, into the user's repository, on the session's branch."""
-        self.worktree().save(self.branch, commit)
+        self.worktree().save(self.branch, commit, self._known)
 
     def save_uncommitted(self) -> None:
         """Keep what the turn left uncommitted, so that the next one finds it even after a crash."""
@@ -183,7 +188,9 @@ class Desk:
         }
 
     def _take(self) -> None:
-        start = self.base or self._context.landing.tip()
+        refs = self._repository.refs()
+        self._before, self._just_watched = self._repository.fingerprint(refs), True
+        start = self.base or refs.get(f"refs/heads/{self._context.target}") or self._context.landing.tip()
 
         def take(tx: Transaction) -> Session:
             row = self._claimed.row

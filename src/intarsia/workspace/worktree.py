@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,9 +139,9 @@ class Worktree:
             bool(packs) and f"\n{commit} " in "\n" + self.git.run("verify-pack", "--verbose", *packs)
         )
 
-    def save(self, branch: str, commit: str) -> None:
-        """Copy a commit with its history to the user's repository, as `branch`."""
-        self._export({f"refs/heads/{branch}": commit})
+    def save(self, branch: str, commit: str, known: Collection[str] = ()) -> None:
+        """Copy a commit with its history to the user's repository, as `branch`; it has what `known` commits reach."""
+        self._export({f"refs/heads/{branch}": commit}, known)
 
     def archive(self, session: str, label: str, base: str) -> bool:
         """Keep all commits and uncommitted files under refs/intarsia/archive; false if there is nothing but `base`."""
@@ -238,11 +238,11 @@ class Worktree:
         self.git.run("add", "--all", "--ignore-errors", ok=(0, 1), env=index)
         return self.git.run("write-tree", env=index).strip()
 
-    def _export(self, refs: dict[str, str]) -> None:
+    def _export(self, refs: dict[str, str], known: Collection[str] = ()) -> None:
         """Copy commits to the user's repository and point refs of it there; every object is verified on the way."""
         wanted = "".join(f"{commit}\n" for commit in refs.values())
-        known = "".join(f"^{commit}\n" for commit in set(self._repository.refs().values()))
-        self.git.send(self._repository.git, wanted + known)
+        there = "".join(f"^{commit}\n" for commit in known or set(self._repository.refs().values()))
+        self.git.send(self._repository.git, wanted + there)
         self._repository.git.run("update-ref", "--stdin", stdin="".join(f"update {r} {c}\n" for r, c in refs.items()))
 
     def _copy_included(self) -> None:
