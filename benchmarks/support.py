@@ -68,7 +68,7 @@ class Bench:
         ).stdout
 
     def intarsia(self, *args: str) -> str:
-        argv = [sys.executable, "-m", "intarsia", *args]
+        argv = [str(Path(sys.executable).with_name("intarsia")), *args]
         return subprocess.run(argv, cwd=self.root, env=self.env, check=True, capture_output=True, text=True).stdout
 
     def add_issues(self, count: int) -> None:
