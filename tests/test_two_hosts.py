@@ -261,10 +261,10 @@ def test_whoever_waits_too_long_for_the_database_is_told_and_can_go_on(postgres_
 
 
 def test_a_reader_may_pause_and_a_statement_may_not_take_for_ever(postgres_url: str) -> None:
-    url = with_options(postgres_url, idle_in_transaction_session_timeout="1ms", statement_timeout="300ms")
+    url = with_options(postgres_url, idle_in_transaction_session_timeout="1s", statement_timeout="300ms")
     database = Database(url, f"p-{secrets.token_hex(6)}")
     with database.read() as tx:
-        time.sleep(0.1)
+        time.sleep(1.2)
         assert issues.find(tx) == []
         with pytest.raises(DatabaseError, match="statement timeout"):
             tx.one("SELECT pg_sleep(10)")
