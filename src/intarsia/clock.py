@@ -1,8 +1,7 @@
-"""Time as a seam: the system's clock, and one that tests move by hand."""
+"""Time as a seam: a database has its own clock, or one that tests move by hand."""
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -11,11 +10,6 @@ class Clock(Protocol):
     def now(self) -> float:
         """Seconds since the epoch, UTC."""
         ...
-
-
-class SystemClock:
-    def now(self) -> float:
-        return time.time()
 
 
 class ManualClock:

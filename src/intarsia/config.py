@@ -20,7 +20,6 @@ from intarsia.errors import ConfigError
 FILE = "intarsia.toml"
 
 Seconds = Annotated[int, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=1)]
 
 
 class Model(Struct, forbid_unknown_fields=True, kw_only=True):

@@ -20,7 +20,6 @@ from intarsia.errors import ConfigError, NotReady
 TICK = 0.05
 TAIL = 16_384
 CHUNK = 65_536
-PLACEHOLDERS = ("prompt", "prompt_file", "issue", "session", "turn", "workspace")
 _AROUND = 'input=$1 exit=$2; shift 2; "$@" <"$input"; echo $? >"$exit.new"; mv "$exit.new" "$exit"'
 
 
