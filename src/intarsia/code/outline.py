@@ -1,0 +1,90 @@
+"""The outline of a source file: an ordered tree of units whose spans tile the file exactly.
+
+Measured facts behind the rules: design/code.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+MAX_BYTES = 1_000_000
+
+
+class Unit(Struct, gc=False):
+    """A symbol, an import, a comment or a statement, as offsets in the file's bytes.
+
+    [start, core) is the blank lead; [core, end) the comments, decorators and attributes that touch the node, the node,
+    its separator and its trailing comment. `signature` is where the body begins, or 0. A container has `units`: its
+    header is [core, open), its footer [close, end).
+    """
+
+    kind: str
+    name: str
+    key: str
+    start: int
+    core: int
+    end: int
+    signature: int = 0
+    units: list[Unit] | None = None
+    open: int = 0
+    close: int = 0
+
+
+class Outline(Struct):
+    """Of `data`: top-level `units` tile [0, end), and [end, len(data)) is the tail.
+
+    `language` is None where the whole file is one unit. `broken` says that the grammar found an error.
+    """
+
+    data: bytes
+    language: str | None
+    units: list[Unit]
+    end: int
+    broken: bool = False
+
+    def tiles(self) -> Iterator[bytes]:
+        """The file, in pieces: leads, leaves, and headers and footers of containers."""
+        yield from _tiles(self.data, self.units)
+        yield self.data[self.end :]
+
+    def walk(self) -> Iterator[Unit]:
+        """All units, containers before their members."""
+        yield from _walk(self.units)
+
+    def find(self, key: str) -> Unit | None:
+        return next((unit for unit in self.walk() if unit.key == key), None)
+
+    def text(self, unit: Unit) -> bytes:
+        """The unit without its blank lead."""
+        return self.data[unit.core : unit.end]
+
+
+def outline(data: bytes, language: str | None) -> Outline:
+    """Never raises: what can't be split is one unit."""
+    return whole(data)
+
+
+def whole(data: bytes) -> Outline:
+    """The file as one unit."""
+    size = len(data)
+    return Outline(data, None, [Unit("file", "", "", 0, 0, size)] if data else [], size)
+
+
+def _tiles(data: bytes, units: list[Unit]) -> Iterator[bytes]:
+    for unit in units:
+        yield data[unit.start : unit.core]
+        if unit.units is None:
+            yield data[unit.core : unit.end]
+        else:
+            yield data[unit.core : unit.open]
+            yield from _tiles(data, unit.units)
+            yield data[unit.close : unit.end]
+
+
+def _walk(units: list[Unit]) -> Iterator[Unit]:
+    for unit in units:
+        yield unit
+        if unit.units is not None:
+            yield from _walk(unit.units)
