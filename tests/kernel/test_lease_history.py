@@ -157,6 +157,20 @@ def test_an_overlap_is_found() -> None:
     assert judged(granted("a", 1, 0, 5, x="exclusive"), granted("b", 2, 1, 2, xy="exclusive")) == []
 
 
+def test_an_overlap_of_modes_is_found() -> None:
+    for adding in ("insert", "imports", "append"):
+        changed = {"x/a#f": "exclusive"}
+        for added in ("x/a#f", "x/a#f.g", "x/a#f.g.h"):
+            found("overlap", granted("a", 1, 0, 5, **changed), granted("b", 2, 1, 2, **{added: adding}))
+        found(
+            "overlap", granted("a", 1, 0, 5, **{"x/a#f/body": "exclusive"}), granted("b", 2, 1, 2, **{"x/a#f": adding})
+        )
+        for added in ("x", "x/a", "x/a#g"):
+            assert judged(granted("a", 1, 0, 5, **changed), granted("b", 2, 1, 2, **{added: adding})) == []
+        for other in ("insert", "append", "shared"):
+            assert judged(granted("a", 1, 0, 5, x=adding), granted("b", 2, 1, 2, x=other, y=other)) == []
+
+
 def test_a_killed_holder_holds_to_its_expiry_and_no_longer() -> None:
     first = [granted("a", 1, 0, None, x="exclusive"), killed("a", 1)]
     found("overlap", *first, waited(9, granted("b", 2, 9.9, 12, x="exclusive")))

@@ -245,18 +245,35 @@ def modes(database: Database, session: str) -> dict[str, str]:
 @pytest.mark.parametrize("asked", ["shared", "exclusive"])
 @pytest.mark.parametrize("held", ["shared", "exclusive"])
 def test_two_modes_go_together_only_if_both_are_shared(database: Database, held: Mode, asked: Mode) -> None:
-    for n, (mine, theirs) in enumerate(product(RELATED, RELATED)):
-        me, you = f"a{n}", f"b{n}"
-        with database.transaction() as tx:
-            leases.acquire_all(tx, me, leases.wants({mine: held}), 60)
-            if held == asked == "shared":
-                leases.acquire_all(tx, you, leases.wants({theirs: asked}), 60)
-            else:
-                with pytest.raises(Held) as refused:
-                    leases.acquire_all(tx, you, leases.wants({theirs: asked}), 60)
-                assert (refused.value.data["holder"], refused.value.data["resource"]) == (me, mine)
-            leases.release_all(tx, me)
-            leases.release_all(tx, you)
+    for mine, theirs in product(RELATED, RELATED):
+        assert go_together(database, (mine, held), (theirs, asked)) == (held == asked == "shared")
+
+
+@pytest.mark.parametrize("adding", ["insert", "imports", "append"])
+def test_adding_conflicts_only_with_what_changes_the_unit_itself(database: Database, adding: Mode) -> None:
+    unit = "code:src/a.py#C"
+    changes = {"code:src": False, unit: False, f"{unit}/body": False, f"{unit}.m": True, "code:src/a.py#D": True}
+    for changed, goes in changes.items():
+        assert go_together(database, (unit, adding), (changed, "exclusive")) == goes
+        assert go_together(database, (changed, "exclusive"), (unit, adding)) == goes
+    others: list[Mode] = ["insert", "imports", "append", "shared"]
+    for name, other in product([unit, "code:src/a.py", f"{unit}.m"], others):
+        assert go_together(database, (unit, adding), (name, other))
+
+
+def go_together(database: Database, held: tuple[str, Mode], asked: tuple[str, Mode]) -> bool:
+    """Whether another session gets what it asks for; who is in the way must be named."""
+    with database.transaction() as tx:
+        leases.acquire_all(tx, "me", leases.wants({held[0]: held[1]}), 60)
+        try:
+            leases.acquire_all(tx, "you", leases.wants({asked[0]: asked[1]}), 60)
+        except Held as refused:
+            assert (refused.data["holder"], refused.data["resource"]) == ("me", held[0])
+            return False
+        finally:
+            leases.release_all(tx, "me")
+            leases.release_all(tx, "you")
+    return True
 
 
 @pytest.mark.parametrize(("mine", "theirs"), UNRELATED)
@@ -298,6 +315,31 @@ def test_one_resource_named_twice_is_asked_for_once_in_the_stronger_mode(databas
             assert leases.acquire_all(tx, f"a{n}", leases.wants(asked), 60).resources == ["code:x"]
         assert modes(database, f"a{n}") == {"x": "exclusive"}
         release(database, f"a{n}", "code:x")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        ("imports", "insert", "insert"),
+        ("insert", "append", "insert"),
+        ("insert", "shared", "shared"),
+        ("shared", "append", "shared"),
+        ("exclusive", "insert", "exclusive"),
+        ("insert", "exclusive", "exclusive"),
+    ],
+)
+def test_one_grant_has_the_strongest_mode_that_was_asked_for(
+    real_time: Database, first: Mode, second: Mode, kept: str
+) -> None:
+    line.acquire(real_time, "a", {"code:x": first}, 60)
+    line.acquire(real_time, "a", {"code:x": second}, 60)
+    assert modes(real_time, "a") == {"x": kept}
+    with real_time.transaction() as tx:
+        leases.acquire_all(tx, "b", leases.wants({"code:y": first, "CODE:y/": second}), 60)
+        leases.acquire_all(tx, "c", leases.wants({"code:z": first}), 60)
+        leases.acquire_all(tx, "c", leases.wants({"code:z": second}), 60)
+    assert modes(real_time, "b") == {"y": kept}
+    assert modes(real_time, "c") == {"z": kept}
 
 
 @pytest.mark.parametrize("asked", [{}, {"code:x": "write"}, {"code:x": None}, {"code:x": True}, {"x": "shared"}])

@@ -25,6 +25,7 @@ from intarsia.errors import Held, NotHolder, StaleLease
 from intarsia.kernel import Database, leases, line
 from intarsia.kernel.leases import Grant, Mode
 from intarsia.kernel.line import WAITER_TTL, Deadlock
+from intarsia.kernel.modes import MODES
 
 Path = tuple[str, ...]
 Asked = dict[Path, Mode]
@@ -34,6 +35,9 @@ PATHS: dict[Path, str] = {
     ("code", "s"): "code:s",
     ("code", "s", "a"): "code:s/a",
     ("code", "s", "a2"): "code:s/a2",
+    ("code", "s", "a", "#C"): "code:s/a#C",
+    ("code", "s", "a", "#C", ".m"): "code:s/a#C.m",
+    ("code", "s", "a", "#C", "/body"): "code:s/a#C/body",
     ("code", "t"): "code:t",
 }
 SESSIONS = ["ann", "bob", "cay"]
@@ -111,7 +115,7 @@ class Model:
         for path, mode in asked.items():
             mine = next((h for h in self.of(session) if h.path == path), None)
             if mine:
-                mode = "exclusive" if mine.mode == "exclusive" else mode
+                mode = max(mine.mode, mode, key=["append", "imports", "insert", "shared", "exclusive"].index)
                 self.holdings.remove(mine)
             since = mine.since if mine else self.now
             self.holdings.append(Holding(path, session, mode, token, since, self.now + ttl))
@@ -122,7 +126,17 @@ def nested(one: Path, other: Path) -> bool:
 
 
 def conflict(some: Asked, others: Asked) -> bool:
-    return any(nested(a, b) and "exclusive" in (some[a], others[b]) for a in some for b in others)
+    return any(nested(a, b) and clash(a, some[a], b, others[b]) for a in some for b in others)
+
+
+def clash(one: Path, mode: Mode, other: Path, other_mode: Mode) -> bool:
+    """Of two that are nested: one changes what is there, and the other does so, needs it as it is, or adds to it."""
+    if mode != "exclusive" and other_mode != "exclusive":
+        return False
+    if {mode, other_mode} <= {"exclusive", "shared"}:
+        return True
+    changed, added = (one, other) if mode == "exclusive" else (other, one)
+    return len(changed) <= len(added) or changed[len(added)].startswith("/")
 
 
 def reached(edges: dict[str, set[str]], start: str) -> set[str]:
@@ -149,7 +163,7 @@ class Leases(RuleBasedStateMachine):
 
     sessions = st.sampled_from(SESSIONS)
     ttls = st.sampled_from(TTLS)
-    modes: st.SearchStrategy[Mode] = st.sampled_from(["exclusive", "shared"])
+    modes: st.SearchStrategy[Mode] = st.sampled_from(["exclusive", "shared", "exclusive", *MODES])
     asked = st.dictionaries(st.sampled_from([*INNER, *PATHS]), modes, min_size=1, max_size=2)
 
     def granted(self, session: str, asked: Asked, grant: Grant, ttl: int) -> None:

@@ -174,6 +174,24 @@ def test_a_reader_does_not_overtake_a_writer_that_waits(database: Database) -> N
     take(database, "b", shared("xy"))
 
 
+def test_who_adds_waits_behind_who_came_first_to_change_it(database: Database) -> None:
+    take(database, "a", {"code:x#C": "insert"})
+    join(database, "writer", {"code:x#C": "exclusive"})
+    assert refused(database, "b", {"code:x#C": "insert"})["waiting"] == "writer"
+    assert refused(database, "b", {"code:x#C.D": "append"})["waiting"] == "writer"
+    take(database, "b", {"code:x": "imports"})
+    take(database, "c", {"code:x": "insert"})
+
+
+def test_two_that_add_and_then_want_it_for_themselves_are_a_deadlock(database: Database) -> None:
+    for session in "ab":
+        take(database, session, {"code:x#C": "insert"})
+    join(database, "a", {"code:x#C": "exclusive"})
+    with database.transaction() as tx, pytest.raises(Deadlock) as told:
+        line.join(tx, "b", leases.wants({"code:x#C/body": "exclusive"}))
+    assert told.value.data["cycle"] == ["b", "code:x#C", "a", "code:x#C", "b"]
+
+
 def test_who_waits_for_other_things_is_not_in_the_way(database: Database) -> None:
     take(database, "a", exclusive("x", "y"))
     x, y = join(database, "b", X), join(database, "c", exclusive("y"))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from intarsia.errors import InputError
 from intarsia.kernel import Database, leases
-from intarsia.kernel.resources import MAX_LENGTH, Resource, nested, parse
+from intarsia.kernel.modes import place
+from intarsia.kernel.resources import MAX_LENGTH, Resource, parse
 
 WORDS = st.text(st.sampled_from("ab.#%:~é\u00df\u0130 \x7f😀-"), min_size=1, max_size=4)
 PARTS = st.one_of(WORDS, st.sampled_from(["", ".", "..", "a", "b", "A.b", "f/body"]))
@@ -21,6 +22,10 @@ URIS = st.builds(
     st.sampled_from(["", "", "#", "/"]),
     st.sampled_from(["", "", "f", "C.m", "C.m/body", "C..m", ".", "/"]),
 )
+
+
+def nested(one: str, other: str) -> bool:
+    return place(one, other) is not None
 
 
 def parsed(uri: str) -> Resource:
@@ -207,6 +212,8 @@ def test_nesting_agrees_with_the_ranges_of_an_index_ordered_by_bytes(one: str, o
     a_holds_b = a.key in b.around
     assert a_holds_b == (low <= b.key.encode() < high)
     assert nested(a.key, b.key) == nested(b.key, a.key) == (a == b or a_holds_b or b.key in a.around)
+    low, high = (bound.encode() for bound in a.parts)
+    assert (low <= b.key.encode() < high) == (place(b.key, a.key) == "part") == (place(a.key, b.key) == "unit")
 
 
 @pytest.mark.parametrize(

@@ -97,16 +97,23 @@ def problems(records: Iterable[Record], patience: float, ttl: float) -> list[str
 def conflict(one: Request, other: Request) -> bool:
     """Whether two sessions could not hold both at once."""
     return one.session != other.session and any(
-        "exclusive" in (mode, mode_too) and _nested(name, name_too)
+        _clash(_segments(name), mode, _segments(name_too), mode_too)
         for name, mode in one.wants.items()
         for name_too, mode_too in other.wants.items()
     )
 
 
+def _clash(one: tuple[str, ...], mode: str, other: tuple[str, ...], mode_too: str) -> bool:
+    """Shared needs all that is there, and exclusive changes it; the other modes add to what must not be changed."""
+    if "exclusive" not in (mode, mode_too) or any(x != y for x, y in zip(one, other, strict=False)):
+        return False
+    below = one[len(other) :] if mode == "exclusive" else other[len(one) :]
+    return not below or below[0] == "body" or {mode, mode_too} <= {"exclusive", "shared"}
+
+
 @lru_cache
-def _nested(one: str, other: str) -> bool:
-    a, b = (re.split("[:/#.]+", name.rstrip(":")) for name in (one, other))
-    return all(x == y for x, y in zip(a, b, strict=False))
+def _segments(name: str) -> tuple[str, ...]:
+    return tuple(re.split("[:/#.]+", name.rstrip(":")))
 
 
 def _overlaps(history: list[Request]) -> Iterator[tuple[Request, Request]]:

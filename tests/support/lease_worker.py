@@ -20,12 +20,13 @@ from intarsia.errors import Held, StaleLease
 from intarsia.kernel import Database, leases, line
 from intarsia.kernel.leases import Grant, Mode
 from intarsia.kernel.line import Deadlock
+from intarsia.kernel.modes import MODES
 from tests.support.history import Record
 
 TTL = 1
 FOLDERS = [f"code:{name}" for name in "pqrstu"]
 FILES = [f"{folder}/{name}" for folder in FOLDERS for name in "ab"]
-SYMBOLS = [f"{file}#{name}" for file in FILES for name in ("f", "g", "f/body")]
+SYMBOLS = [f"{file}#{name}" for file in FILES for name in ("f", "g", "f/body", "g.m")]
 NAMES = ["code:", *FOLDERS, *FILES, *SYMBOLS]
 WEIGHTS = [0.5, *[2] * len(FOLDERS), *[8] * len(FILES), *[8] * len(SYMBOLS)]
 
@@ -58,8 +59,7 @@ class Worker:
     def _wants(self, most: int, without: list[str] | None = None) -> dict[str, Mode]:
         count = self._random.randint(1, most)
         names = set(self._random.choices(NAMES, WEIGHTS, k=count)) - set(without or ())
-        modes: list[Mode] = ["shared", "exclusive"]
-        return {name: self._random.choice(modes) for name in sorted(names)}
+        return {name: self._random.choice(["exclusive", "shared", *MODES]) for name in sorted(names)}
 
     def _take(self, wants: dict[str, Mode]) -> tuple[int, Grant] | None:
         if not wants:

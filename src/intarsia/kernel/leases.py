@@ -1,4 +1,4 @@
-"""Fenced, time-limited grants of resources to sessions: shared or exclusive, nesting, many at once or none.
+"""Fenced, time-limited grants of resources to sessions: in several modes, nesting, many at once or none.
 
 A grant carries a token that increases with every grant of the database. Whoever writes under a lease calls `require`
 with that token in the same transaction; after expiry, release or take-over the old token is refused.
@@ -7,7 +7,7 @@ with that token in the same transaction; after expiry, release or take-over the 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 
@@ -15,9 +15,9 @@ from intarsia.clock import iso
 from intarsia.errors import Conflict, Held, InputError, NotHolder, StaleLease
 from intarsia.kernel.database import Transaction
 from intarsia.kernel.engine import Row
-from intarsia.kernel.resources import Resource, nested, parse
-
-Mode = Literal["shared", "exclusive"]
+from intarsia.kernel.modes import ANYWHERE, MODES, conflict, stronger, within
+from intarsia.kernel.modes import Mode as Mode
+from intarsia.kernel.resources import Resource, parse
 
 MAX_TTL = 86_400
 NOT_ENDED = "NOT EXISTS (SELECT 1 FROM sessions WHERE project = :project AND id = :session AND ended IS NOT NULL)"
@@ -68,16 +68,20 @@ class Want(Struct, frozen=True):
 
 def wants(resources: Mapping[str, Mode]) -> list[Want]:
     """Parse a request; raises InputError for a bad name or mode, or when nothing is asked for."""
-    strongest: dict[str, Want] = {}
+    found: dict[str, Want] = {}
     for name, mode in resources.items():
-        if mode not in ("shared", "exclusive"):
-            raise InputError(f"A lease is shared or exclusive, not {mode!r}.")
-        want = Want(parse(name), mode)
-        if want.resource.key not in strongest or mode == "exclusive":
-            strongest[want.resource.key] = want
-    if not strongest:
+        resource = parse(name)
+        before = found.get(resource.key)
+        found[resource.key] = Want(resource, stronger(check_mode(mode), before.mode) if before else check_mode(mode))
+    if not found:
         raise InputError("Name at least one resource.")
-    return [strongest[key] for key in sorted(strongest)]
+    return [found[key] for key in sorted(found)]
+
+
+def check_mode(mode: str) -> Mode:
+    if mode not in MODES:
+        raise InputError(f"A lease is {', '.join(MODES[:-1])} or {MODES[-1]}, not {mode!r}.")
+    return mode
 
 
 def acquire(tx: Transaction, session: str, resource: str, ttl: int, note: str = "") -> Lease:
@@ -110,30 +114,40 @@ _HOLDER = """
 
 
 def _against(tx: Transaction, session: str, want: Want) -> list[Lease]:
-    """The one table of conflicts: the same resource, one around or one inside it, unless both are shared."""
+    """Looks up what is on, around and inside a resource, and lets the table of modes decide."""
     resource = want.resource
     keys = {f"around{n}": key for n, key in enumerate([*resource.around, resource.key])}
-    low, high = resource.inside
-    exclusive_only = "AND mode = 'exclusive'" if want.mode == "shared" else ""
+    low, high, _ = within(resource, want.mode)
     rows = tx.all(
         f"""SELECT l.*, {_HOLDER} FROM leases l
              WHERE project = :project AND key IN ({", ".join(f":{name}" for name in keys)})
-               AND session <> :session AND expires > :now {exclusive_only}
+               AND session <> :session AND expires > :now {_IN_MODES[want.mode]}
             UNION ALL
             SELECT l.*, {_HOLDER} FROM leases l
              WHERE project = :project AND key >= :low AND key < :high
-               AND session <> :session AND expires > :now {exclusive_only}""",
+               AND session <> :session AND expires > :now {_IN_MODES[want.mode]}""",
         session=session,
         low=low,
         high=high,
         **keys,
     )
-    return [_lease(row) for row in rows]
+    return [_lease(row) for row in rows if conflict(want.mode, resource.key, row["mode"], row["key"])]
+
+
+_IN_MODES = {
+    mode: "" if len(held) == len(MODES) else f"AND mode IN ({', '.join(repr(one) for one in sorted(held))})"
+    for mode, held in ANYWHERE.items()
+}
 
 
 def go_together(one: Want, other: Want) -> bool:
     """The same rule between two requests."""
-    return one.mode == other.mode == "shared" or not nested(one.resource.key, other.resource.key)
+    return not conflict(one.mode, one.resource.key, other.mode, other.resource.key)
+
+
+# The mode of a lease that is taken again while it lives: the stronger one. `modes` says the same in Python.
+_STRENGTH = " ".join(f"WHEN '{mode}' THEN {n}" for n, mode in enumerate(MODES))
+_KEPT = f"CASE leases.mode {_STRENGTH} END > CASE excluded.mode {_STRENGTH} END"
 
 
 def write(tx: Transaction, session: str, asked: Collection[Want], ttl: int, note: str) -> Grant:
@@ -152,7 +166,7 @@ def write(tx: Transaction, session: str, asked: Collection[Want], ttl: int, note
             f"""INSERT INTO leases (project, key, resource, session, mode, token, note, acquired, expires)
                SELECT :project, :key, :resource, :session, :mode, :token, :note, :now, :expires WHERE {NOT_ENDED}
                ON CONFLICT (project, key, session) DO UPDATE SET
-                   mode = CASE WHEN leases.mode = 'exclusive' AND leases.expires > excluded.acquired
+                   mode = CASE WHEN leases.expires > excluded.acquired AND {_KEPT}
                                THEN leases.mode ELSE excluded.mode END,
                    acquired = CASE WHEN leases.expires > excluded.acquired
                                    THEN leases.acquired ELSE excluded.acquired END,

@@ -6,7 +6,7 @@ Words in braces stand for what SQLite and PostgreSQL spell differently: `bytewis
 
 from __future__ import annotations
 
-from intarsia.kernel.functions import FUNCTIONS
+from intarsia.kernel.functions import ACQUIRE_IN_MODES, DROP_FIRST_ACQUIRE, FUNCTIONS
 
 DIALECTS = {
     "sqlite": {
@@ -15,6 +15,7 @@ DIALECTS = {
         "bytewise": "TEXT",
         "tokens": "CREATE TABLE tokens AS SELECT 0 AS last",
         "functions": "SELECT 1",
+        "acquire_in_modes": "SELECT 1",
     },
     "postgresql": {
         "identity": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
@@ -22,6 +23,7 @@ DIALECTS = {
         "bytewise": 'TEXT COLLATE "C"',
         "tokens": "CREATE SEQUENCE tokens",
         "functions": FUNCTIONS,
+        "acquire_in_modes": DROP_FIRST_ACQUIRE + ACQUIRE_IN_MODES,
     },
 }
 
@@ -139,4 +141,5 @@ MIGRATIONS: list[list[str]] = [
         )""",
         "{functions}",
     ],
+    ["{acquire_in_modes}"],
 ]

@@ -23,6 +23,7 @@ from intarsia.errors import InputError
 
 SEPARATOR = "\x1f"
 AFTER_SEPARATOR = "\x20"
+AFTER_SLASH = "0"
 MAX_LENGTH = 2000  # bytes of a key; an index of PostgreSQL takes 2704 with the project and the session
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 
@@ -44,11 +45,10 @@ class Resource(Struct, frozen=True):
         """The half-open range of keys of all that this resource contains."""
         return self.key + SEPARATOR, self.key + AFTER_SEPARATOR
 
-
-def nested(one: str, other: str) -> bool:
-    """Whether two keys name the same resource, or one that contains the other."""
-    short, long = sorted((one, other), key=len)
-    return short == long or long.startswith(short + SEPARATOR)
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The same of its parts, such as `…#f/body`, without its members."""
+        return f"{self.key}{SEPARATOR}/", f"{self.key}{SEPARATOR}{AFTER_SLASH}"
 
 
 def parse(uri: str, root: Path | None = None) -> Resource:

@@ -12,12 +12,13 @@ from collections.abc import Collection
 
 from intarsia.kernel.database import Database
 from intarsia.kernel.leases import Grant, Want
+from intarsia.kernel.modes import MODES, Mode, near, within
 from intarsia.kernel.postgresql import CHANNEL, lock_number
 from intarsia.kernel.resources import SEPARATOR
 
 _ACQUIRE = """
-    SELECT * FROM intarsia_acquire(:project, :project_lock, :session, :locks, :alone, :near, :near_shared,
-        :keys, :names, :shared, :low, :high, :ttl, :note)"""
+    SELECT * FROM intarsia_acquire(:project, :project_lock, :session, :locks, :alone, :near, :near_modes,
+        :low, :high, :inside_modes, :keys, :names, :modes, :strength, :ttl, :note)"""
 _RELEASE = "SELECT intarsia_release(:project, :project_lock, :session, :keys, :channel) AS key"
 
 
@@ -25,24 +26,28 @@ def acquire(database: Database, session: str, asked: Collection[Want], ttl: int,
     """The grant, if this database can give it this way and nothing stands in its way."""
     if not database.has_functions:
         return None
-    near: dict[str, set[str]] = {"shared": set(), "exclusive": set()}
+    own = [want.resource.key for want in asked]
+    around: dict[str, frozenset[Mode]] = {}
     for want in asked:
-        near[want.mode].update([*want.resource.around, want.resource.key])
-    own = {want.resource.key for want in asked}
-    keys = sorted(near["shared"] | near["exclusive"])
+        for key, modes in near(want.resource, want.mode).items():
+            around[key] = modes | around.get(key, frozenset())
+    inside = [within(want.resource, want.mode) for want in asked]
+    keys = sorted(around)
     rows = database.call(
         _ACQUIRE,
         project_lock=lock_number(database.project),
         session=session,
         locks=[lock_number(database.project + SEPARATOR + key) for key in keys],
         alone=[key in own for key in keys],
-        near=list(near["exclusive"]),
-        near_shared=list(near["shared"]),
-        keys=[want.resource.key for want in asked],
+        near=keys,
+        near_modes=[" ".join(around[key]) for key in keys],
+        low=[low for low, _, _ in inside],
+        high=[high for _, high, _ in inside],
+        inside_modes=[" ".join(modes) for _, _, modes in inside],
+        keys=own,
         names=[want.resource.name for want in asked],
-        shared=[want.mode == "shared" for want in asked],
-        low=[want.resource.inside[0] for want in asked],
-        high=[want.resource.inside[1] for want in asked],
+        modes=[want.mode for want in asked],
+        strength=list(MODES),
         ttl=ttl,
         note=note,
     )
