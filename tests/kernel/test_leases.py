@@ -15,6 +15,8 @@ from intarsia.errors import Conflict, Held, InputError, NotHolder, StaleLease
 from intarsia.kernel import Database, issues, leases, line, sessions
 from intarsia.kernel.issues import Draft
 from intarsia.kernel.leases import MAX_TTL, Grant, Lease, Mode
+from intarsia.kernel.modes import MODES, conflict
+from intarsia.kernel.resources import parse
 from tests.kernel.worker import workers
 from tests.support.postgres import create_database, drop_database
 from tests.support.until import until
@@ -259,6 +261,23 @@ def test_adding_conflicts_only_with_what_changes_the_unit_itself(database: Datab
     others: list[Mode] = ["insert", "imports", "append", "shared"]
     for name, other in product([unit, "code:src/a.py", f"{unit}.m"], others):
         assert go_together(database, (unit, adding), (name, other))
+
+
+def test_each_way_to_be_granted_follows_the_table_of_modes(real_time: Database) -> None:
+    """The function in PostgreSQL is told the table in arrays, and SQLite asks in SQL."""
+    names = ["code:src", "code:src/a.py", "code:src/a.py#C", "code:src/a.py#C/body", "code:src/a.py#C.m"]
+    for (mine, theirs), held, asked in product(product(names, names[1:4]), MODES, MODES):
+        line.acquire(real_time, "me", {mine: held}, 60)
+        expected = not conflict(asked, parse(theirs).key, held, parse(mine).key)
+        try:
+            line.acquire(real_time, "you", {theirs: asked}, 60)
+        except Held:
+            granted = False
+        else:
+            granted = True
+            line.release(real_time, "you", [theirs])
+        assert granted == expected, (held, mine, asked, theirs)
+        line.release(real_time, "me", [mine])
 
 
 def go_together(database: Database, held: tuple[str, Mode], asked: tuple[str, Mode]) -> bool:
