@@ -6,11 +6,26 @@ import os
 import secrets
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from intarsia.agents import AgentEvent, Limits, Said, Turn, TurnEnd, Waiting
+from intarsia.agents import (
+    AgentEvent,
+    Answer,
+    Ask,
+    Conversation,
+    Edit,
+    Limits,
+    Said,
+    ToolResult,
+    ToolUse,
+    Turn,
+    TurnEnd,
+    Usage,
+    Waiting,
+)
 from intarsia.agents.environment import MARKER
 from intarsia.agents.script import ScriptDriver
 from intarsia.agents.supervision import end_marked, marked
@@ -120,7 +135,14 @@ def test_a_stopped_turn_leaves_no_process(tmp_path: Path, session: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "scenario", ["not toml", steps('{wrong = "x"}'), steps("{}"), steps('{write = "a", text = "", delete = "a"}')]
+    "scenario",
+    [
+        "not toml",
+        steps('{wrong = "x"}'),
+        steps("{}"),
+        steps('{write = "a", text = "", delete = "a"}'),
+        steps('{end = "?"}'),
+    ],
 )
 def test_a_wrong_scenario_is_refused(tmp_path: Path, scenario: str) -> None:
     with pytest.raises(ConfigError, match=r"scenario\.toml"):
@@ -134,3 +156,51 @@ def test_a_missing_scenario_is_refused(tmp_path: Path) -> None:
 
 def test_scenarios_of_the_tests_are_toml(tmp_path: Path) -> None:
     assert tomllib.loads(steps('{say = "x"}')) == {"issues": {"it-1": {"turns": [{"steps": [{"say": "x"}]}]}}}
+
+
+class Strict:
+    """Allows what does not touch secret.txt, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Ask] = []
+
+    def answer(self, ask: Ask, withdrawn: Callable[[], bool]) -> Answer:
+        self.asked.append(ask)
+        return Answer("secret" not in f"{ask.command}{[edit.path.name for edit in ask.edits]}", "It is secret.")
+
+
+def test_with_asks_each_edit_and_command_is_asked_for_and_what_is_refused_is_left_out(
+    tmp_path: Path, session: str
+) -> None:
+    scenario = "asks = true\n" + steps(
+        '{write = "secret.txt", text = "x"}',
+        '{write = "a.txt", text = "one\\n"}',
+        '{replace = "a.txt", old = "one", new = "two"}',
+        '{shell = "echo >secret.txt"}',
+        '{delete = "a.txt"}',
+        '{say = "done"}',
+    )
+    strict = Strict()
+    asking = driver(tmp_path, scenario)
+    assert asking.capabilities.asks_edits
+    events = list(asking.start(replace(turn(tmp_path, session), approver=strict)).events())
+    place = tmp_path / "workspace"
+    assert list(place.iterdir()) == []
+    assert [ask.edits for ask in strict.asked if ask.kind == "edit"] == [
+        (Edit(place / "secret.txt", "x"),),
+        (Edit(place / "a.txt", "one\n"),),
+        (Edit(place / "a.txt", "two\n"),),
+        (Edit(place / "a.txt", None, deletes=True),),
+    ]
+    assert [e.ok for e in events if isinstance(e, ToolResult)] == [False, True, True, False, True]
+    assert {e.id for e in events if isinstance(e, ToolUse)} == {e.id for e in events if isinstance(e, ToolResult)}
+    assert end(events) == TurnEnd("completed", "", "done")
+
+
+def test_what_a_vendor_tells_can_be_played(play: Play) -> None:
+    events = play(
+        steps('{conversation = "c-1"}', "{usage = {input = 5, cost = 0.1}}", '{end = "overloaded", text = "HTTP 529"}')
+    )
+    assert Conversation("c-1") in events
+    assert Usage("turn-1", input=5, cost=0.1) in events
+    assert end(events) == TurnEnd("overloaded", "HTTP 529")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from intarsia.agents import AgentEvent, Limits, Said, TurnEnd, Waiting
+from intarsia.agents import AgentEvent, Limits, Said, ToolResult, ToolUse, TurnEnd, Waiting
 from intarsia.agents.environment import MARKER
 from intarsia.agents.supervision import end_marked, marked, marked_sessions, spawn, watch
 
@@ -115,3 +115,13 @@ def test_a_turn_that_passes_a_limit_or_is_interrupted_is_stopped(limits: Limits,
     running = Scripted([Said("one")], forever=True)
     assert watch(running, limits, lambda _: None, lambda: stopped).outcome == outcome
     assert running.stopped
+
+
+def test_an_agent_whose_tool_runs_is_not_idle() -> None:
+    limits = Limits(wall=2, idle=1, output=1)
+    assert (
+        watch(Scripted([ToolUse("t", "make")], forever=True), limits, lambda _: None, lambda: False).outcome
+        == "timeout"
+    )
+    done: list[AgentEvent] = [ToolUse("t", "make"), ToolResult("t", ok=True)]
+    assert watch(Scripted(done, forever=True), limits, lambda _: None, lambda: False).outcome == "idle"

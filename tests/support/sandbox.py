@@ -119,8 +119,10 @@ class Sandbox:
         return f"script: {path}"
 
 
-def _inline(step: Step) -> str:
-    return "{" + ", ".join(f"{key} = {json.dumps(value)}" for key, value in step.items()) + "}"
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_inline(inner)}" for key, inner in value.items()) + "}"
+    return json.dumps(value)
 
 
 def adds(name: str, text: str) -> list[list[Step]]:

@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from intarsia.agents import AgentEvent, Running, Said, Turn, TurnEnd, Waiting
+from intarsia.agents import AgentEvent, Capabilities, Running, Said, Turn, TurnEnd, Waiting
 from intarsia.agents.supervision import GRACE, end_marked, marked, spawn
 from intarsia.errors import ConfigError, NotReady
 
@@ -25,7 +25,14 @@ _AROUND = 'input=$1 exit=$2; shift 2; "$@" <"$input"; echo $? >"$exit.new"; mv "
 
 class CommandDriver:
     name = "command"
-    leaves_processes = True
+    capabilities = Capabilities(
+        adopts=True,
+        weaker=(
+            "It does not ask before it writes or runs a command: it is kept in its workspace only by its own sandbox, "
+            "if it has one, and what it changed is judged when it lands.",
+            "It tells neither tokens nor cost, and an overloaded model looks like any other failure.",
+        ),
+    )
 
     def __init__(self, command: str, followup: str = "") -> None:
         self._command = _split(command)
@@ -38,6 +45,11 @@ class CommandDriver:
                     f"The agent's program {argv[0]!r} is not on the PATH.",
                     hint="Install it, or give its full path in [agents] or --agent 'command: …'.",
                 )
+
+    def version(self) -> str:
+        """A command has no version that could be asked for in the same way of all."""
+        self.check()
+        return ""
 
     def start(self, turn: Turn) -> Running:
         turn.exit_file.unlink(missing_ok=True)

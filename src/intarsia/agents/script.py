@@ -7,9 +7,12 @@
       { shell = "COMMAND" },                      { commit = "MESSAGE" },
       { wait = SECONDS },                         { say = "…" },
       { fail = "…" },                             { hang = true },
+      { conversation = "ID" },                    { usage = { input = N, output = N, cost = DOLLARS } },
+      { end = "OUTCOME", text = "…" },
     ]
 
-The issue `"*"` stands for all that have no entry. A turn that is not written does nothing.
+The issue `"*"` stands for all that have no entry. A turn that is not written does nothing. With `asks = true` at the
+top of the file it asks before each edit and each command; a step that is refused is left out, and it goes on.
 """
 
 from __future__ import annotations
@@ -18,10 +21,27 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from intarsia.agents import AgentEvent, Running, Said, Turn, TurnEnd, Waiting
+from intarsia.agents import (
+    AgentEvent,
+    Ask,
+    Capabilities,
+    Conversation,
+    Edit,
+    Outcome,
+    Running,
+    Said,
+    ToolResult,
+    ToolUse,
+    Turn,
+    TurnEnd,
+    Usage,
+    Waiting,
+)
+from intarsia.agents.asking import Questions
 from intarsia.agents.supervision import end_marked, spawn
 from intarsia.errors import ConfigError
 
@@ -31,20 +51,28 @@ Step = dict[str, Any]
 
 class ScriptDriver:
     name = "script"
-    leaves_processes = False
+    capabilities = Capabilities(
+        resumes=True,
+        leaves_processes=False,
+        weaker=("It asks before it acts only when its scenario says so.",),
+    )
 
     def __init__(self, scenario: Path) -> None:
         self._path = scenario
-        self._issues = _load(scenario)
+        self._issues, asks = _load(scenario)
+        self.capabilities = replace(self.capabilities, asks_edits=asks, asks_shell=asks)
 
     def check(self) -> None:
         """The scenario was read when the driver was made."""
+
+    def version(self) -> str:
+        return ""
 
     def start(self, turn: Turn) -> Running:
         script = self._issues.get(turn.issue, self._issues.get("*", {}))
         turns = script.get("turns", [])
         steps = turns[turn.number - 1].get("steps", []) if turn.number <= len(turns) else []
-        return Performance(turn, steps)
+        return Performance(turn, steps, asks=self.capabilities.asks_edits)
 
     def adopt(self, turn: Turn) -> Running | None:
         """A script runs inside its supervisor and dies with it."""
@@ -54,42 +82,82 @@ class ScriptDriver:
 class Performance:
     """One turn of a script."""
 
-    def __init__(self, turn: Turn, steps: list[Step]) -> None:
+    def __init__(self, turn: Turn, steps: list[Step], *, asks: bool = False) -> None:
         self._turn = turn
         self._steps = steps
+        self._questions = Questions(turn.approver) if asks else None
         self._said: list[str] = []
         self._shell_used = False
 
     def events(self) -> Iterator[AgentEvent]:
         with self._turn.output_file.open("w", encoding="utf-8") as log:
-            for step in self._steps:
+            for number, step in enumerate(self._steps):
                 text = _description(step)
                 log.write(text + "\n")
                 log.flush()
                 yield Waiting() if "wait" in step else Said(text)
                 try:
-                    yield from self._perform(step)
-                except _Failed as failure:
-                    yield TurnEnd("failed", str(failure), self._message())
+                    yield from self._ask_and_perform(step, f"{self._turn.number}.{number}")
+                except _Ended as ended:
+                    yield self._end(ended.outcome, str(ended))
                     return
                 except OSError as error:
-                    yield TurnEnd("failed", f"{text}: {error}", self._message())
+                    yield self._end("failed", f"{text}: {error}")
                     return
-        yield TurnEnd("completed", "", self._message())
+        yield self._end("completed")
+
+    def _end(self, outcome: Outcome, detail: str = "") -> TurnEnd:
+        self._withdraw()
+        return TurnEnd(outcome, detail, "\n".join(self._said))
+
+    def _withdraw(self) -> None:
+        if self._questions is not None:
+            self._questions.withdraw()
 
     def stop(self) -> None:
+        self._withdraw()
         if self._shell_used:
             end_marked(self._turn.session)
 
-    def _message(self) -> str:
-        return "\n".join(self._said)
+    def _ask_and_perform(self, step: Step, id: str) -> Iterator[AgentEvent]:
+        ask = self._question(step, id)
+        if ask is None or self._questions is None:
+            yield from self._perform(step)
+            return
+        yield ToolUse(id, _description(step))
+        asked = self._questions.put(ask)
+        while not asked.done():
+            time.sleep(TICK)
+            yield Waiting()
+        answer = self._questions.read(asked)
+        if answer.allow:
+            yield from self._perform(step)
+        yield ToolResult(id, answer.allow, answer.reason)
+
+    def _question(self, step: Step, id: str) -> Ask | None:
+        match step:
+            case {"write": name, "text": text}:
+                edit = Edit(self._path(name), text)
+            case {"append": name, "text": text}:
+                edit = Edit(self._path(name), _text(self._path(name)) + text)
+            case {"replace": name, "old": old, "new": new}:
+                edit = Edit(self._path(name), _text(self._path(name)).replace(old, new, 1))
+            case {"delete": name}:
+                edit = Edit(self._path(name), None, deletes=True)
+            case {"shell": command}:
+                return Ask("shell", id, command=command, cwd=self._turn.workspace)
+            case {"commit": message}:
+                return Ask("shell", id, command=f"git commit -m {message!r}", cwd=self._turn.workspace)
+            case _:
+                return None
+        return Ask("edit", id, edits=(edit,))
 
     def _perform(self, step: Step) -> Iterator[AgentEvent]:
         match step:
             case {"write": path, "text": text}:
-                self._path(path).write_text(text, encoding="utf-8")
+                self._place(path).write_text(text, encoding="utf-8")
             case {"append": path, "text": text}:
-                with self._path(path).open("a", encoding="utf-8") as file:
+                with self._place(path).open("a", encoding="utf-8") as file:
                     file.write(text)
             case {"replace": path, "old": old, "new": new}:
                 self._replace(self._path(path), old, new)
@@ -106,10 +174,19 @@ class Performance:
             case {"say": text}:
                 self._said.append(text)
             case {"fail": reason}:
-                raise _Failed(reason)
+                raise _Ended(reason)
+            case {"conversation": id}:
+                yield Conversation(id)
+            case {"usage": figures}:
+                yield Usage(scope=self._turn.conversation or f"turn-{self._turn.number}", **figures)
+            case {"end": outcome}:
+                raise _Ended(step.get("text", ""), outcome)
 
     def _path(self, name: str) -> Path:
-        path = self._turn.workspace / name
+        return self._turn.workspace / name
+
+    def _place(self, name: str) -> Path:
+        path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -117,7 +194,7 @@ class Performance:
     def _replace(path: Path, old: str, new: str) -> None:
         text = path.read_text(encoding="utf-8")
         if old not in text:
-            raise _Failed(f"{path.name} does not contain {old!r}")
+            raise _Ended(f"{path.name} does not contain {old!r}")
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     @staticmethod
@@ -136,7 +213,7 @@ class Performance:
             except subprocess.TimeoutExpired:
                 yield Waiting()
         if code:
-            raise _Failed(f"{argv[2]!r} ended with exit code {code}")
+            raise _Ended(f"{argv[2]!r} ended with exit code {code}")
 
 
 def _description(step: Step) -> str:
@@ -146,14 +223,25 @@ def _description(step: Step) -> str:
     return ", ".join(f"{name}: {value}" for name, value in step.items() if name in _VERBS)
 
 
-class _Failed(Exception):
-    """The scenario says, or a step of it means, that the agent fails here."""
+class _Ended(Exception):
+    """The scenario says, or a step of it means, that the turn ends here."""
+
+    def __init__(self, reason: str, outcome: Outcome = "failed") -> None:
+        super().__init__(reason)
+        self.outcome: Outcome = outcome
 
 
-_VERBS = ("write", "append", "replace", "delete", "shell", "commit", "wait", "hang", "say", "fail")
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _load(path: Path) -> dict[str, Any]:
+_VERBS = (
+    "write", "append", "replace", "delete", "shell", "commit", "wait", "hang", "say", "fail",
+    "conversation", "usage", "end",
+)  # fmt: skip
+
+
+def _load(path: Path) -> tuple[dict[str, Any], bool]:
     try:
         scenario = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -166,4 +254,6 @@ def _load(path: Path) -> dict[str, Any]:
             for step in turn.get("steps", []):
                 if sum(verb in step for verb in _VERBS) != 1:
                     raise ConfigError(f"{path}: issue {issue}, turn {number}: not one step: {step}")
-    return issues
+                if step.get("end", "failed") not in get_args(Outcome):
+                    raise ConfigError(f"{path}: issue {issue}, turn {number}: no outcome: {step}")
+    return issues, scenario.get("asks") is True

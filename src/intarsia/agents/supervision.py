@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from intarsia.agents import AgentEvent, Limits, Running, Said, TurnEnd
+from intarsia.agents import Event, Limits, Running, ToolResult, ToolUse, TurnEnd, Waiting
 from intarsia.agents.environment import MARKER
 
 GRACE = 5.0
@@ -88,18 +88,23 @@ def _signal(process: psutil.Process, number: int) -> None:
         process.send_signal(number)
 
 
-def watch(
-    running: Running, limits: Limits, on_event: Callable[[AgentEvent], None], stopped: Callable[[], bool]
-) -> TurnEnd:
-    """Follow a turn to its end, and end it when it passes a limit or the run is being stopped."""
+def watch(running: Running, limits: Limits, on_event: Callable[[Event], None], stopped: Callable[[], bool]) -> TurnEnd:
+    """Follow a turn to its end, and end it when it passes a limit or the run is being stopped.
+
+    An agent is idle when it says nothing and no tool of its runs: a long test, or a wait for a lease, is no silence.
+    """
     started = spoke = time.monotonic()
+    busy: set[str] = set()
     for event in running.events():
         now = time.monotonic()
         if isinstance(event, TurnEnd):
             return event
-        if isinstance(event, Said):
+        if not isinstance(event, Waiting):
             spoke = now
+            _note(event, busy)
             on_event(event)
+        if busy:
+            spoke = now
         over = _exceeded(limits, now - started, now - spoke)
         if stopped():
             over = TurnEnd("stopped", "The run was interrupted.")
@@ -107,6 +112,13 @@ def watch(
             running.stop()
             return over
     return TurnEnd("killed", "The driver ended without a result.")
+
+
+def _note(event: Event, busy: set[str]) -> None:
+    if isinstance(event, ToolUse):
+        busy.add(event.id)
+    elif isinstance(event, ToolResult):
+        busy.discard(event.id)
 
 
 def _exceeded(limits: Limits, running: float, silent: float) -> TurnEnd | None:

@@ -116,16 +116,7 @@ def resolve(output: Output, /, kind: str, rationale: str) -> None:
     made = resolution.make(kind, rationale)
     with open_project().database.transaction() as tx:
         me = sessions.authenticate(tx, identity, secret)
-        sessions.update(tx, me, resolution=made.as_json())
-        events.record(
-            tx,
-            "resolution_declared",
-            actor=me.id,
-            run=me.run,
-            issue=me.issue,
-            session=me.id,
-            resolution=made.as_json(),
-        )
+        resolution.declare(tx, me, made)
     output.show(f"Recorded: {kind}.", session=me.id, resolution=made.as_json())
 
 

@@ -182,8 +182,9 @@ def authenticate(tx: Transaction, session_id: str, secret: str) -> Session:
 def update(tx: Transaction, session: Session, **values: Any) -> Session:
     """Change a session under its lease; raises StaleLease when another supervisor has it or it ended."""
     leases.require(tx, session.resource, session.token)
-    if "resolution" in values and values["resolution"] is not None:
-        values["resolution"] = json.dumps(values["resolution"])
+    for name in ("resolution", "usage"):
+        if values.get(name) is not None:
+            values[name] = json.dumps(values[name])
     assignments = ", ".join(f"{name} = :{name}" for name in values)
     tx.execute(
         f"UPDATE sessions SET {assignments}, updated = :now WHERE project = :project AND id = :id",

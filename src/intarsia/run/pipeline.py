@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from intarsia.agents import AgentEvent, Limits, Running, Said, Turn, TurnEnd, environment
+from intarsia.agents import Running, Turn, TurnEnd
 from intarsia.agents.supervision import end_marked, watch
 from intarsia.config import Check
 from intarsia.errors import Aborted, GitError, InputError, StaleLease
@@ -19,13 +19,15 @@ from intarsia.kernel.database import Transaction
 from intarsia.kernel.issues import Issue
 from intarsia.kernel.leases import Lease
 from intarsia.kernel.sessions import Session
-from intarsia.run import checks, prompts, room, secret
+from intarsia.run import checks, prompts, room
 from intarsia.run.checks import Bench, Evidence
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
 from intarsia.run.desk import Desk
 from intarsia.run.gate import Gate
+from intarsia.run.outcomes import HANDLING
 from intarsia.run.resolution import Resolution, in_message, make
+from intarsia.run.seat import Seat
 from intarsia.workspace import pool
 from intarsia.workspace.git import was_killed
 from intarsia.workspace.landing import Candidate, InTheWay, MergeConflict, NothingToLand, Work
@@ -62,6 +64,7 @@ class Pipeline:
         self._inherited = inherited
         self._folder = context.folder(session.id)
         self._desk = Desk(context, self._claimed, lambda text: self._report(self._row.stage, text))
+        self._seat = Seat(context, self._claimed, self._desk)
         self._gate = Gate(context.repository, context.config, context.target)
         self._commit = ""
 
@@ -108,7 +111,7 @@ class Pipeline:
             self._desk.watch_repository()
             running = self._context.driver.start(turn)
         self._report("working")
-        end = watch(running, self._limits(), self._on_event, self._claimed.stopped)
+        end = watch(running, self._seat.limits(), self._seat.note, self._claimed.stopped)
         self._clear_processes()
         self._judge(end)
 
@@ -129,13 +132,12 @@ class Pipeline:
             self._desk.keep_interrupted()
             raise Aborted(end.detail)
         found = self._desk.inspect()
-        self._claimed.record("turn_ended", turn=self._row.turn, outcome=end.outcome, detail=end.detail, head=found.head)
+        facts = {"outcome": end.outcome, "detail": end.detail, "retry_after": end.retry_after, "head": found.head}
+        self._claimed.record("turn_ended", turn=self._row.turn, **facts)
         if self._desk.put_target_back():
             return self._give_up("failed", f"The agent moved {self._context.target} by itself; that was put back.")
         if end.outcome != "completed":
-            return self._give_up(
-                "failed", f"The agent {_SAID[end.outcome]}. {end.detail}", killed=end.outcome == "killed"
-            )
+            return self._handle(end, found)
         resolution = self._resolution(end)
         if resolution is None and self._row.turn > 1 and _progress(found) == self._row.progress:
             return self._give_up("blocked", f"{self._row.reason} It changed nothing when told so.")
@@ -149,6 +151,21 @@ class Pipeline:
         declared = verdict.docs_only.as_json() if verdict.docs_only else None
         self._claimed.advance("checking", head=found.head, progress=_progress(found), resolution=declared)
         return None
+
+    def _handle(self, end: TurnEnd, found: Inspection) -> None:
+        """The turn did not end well: what becomes of the session depends on why."""
+        handling = HANDLING[end.outcome]
+        reason = f"The agent {handling.said}. {end.detail}".strip()
+        match handling.then:
+            case "park":
+                self._desk.keep_interrupted()
+                raise Aborted(reason)
+            case "follow up":
+                self._follow_up(f"{reason} Go on from there.", found)
+            case "block":
+                self._give_up("blocked", reason)
+            case "fail" | "again":
+                self._give_up("failed", reason, unlucky=handling.then == "again")
 
     def _resolution(self, end: TurnEnd) -> Resolution | None:
         """What the agent declared by command in this turn, else by its last words."""
@@ -303,13 +320,13 @@ class Pipeline:
         said = f"blocked: {resolution.rationale}"
         self._claimed.end("released", said, give_back, resolution=resolution.as_json())
 
-    def _give_up(self, stage: str, reason: str, *, killed: bool = False) -> None:
+    def _give_up(self, stage: str, reason: str, *, unlucky: bool = False) -> None:
         """End without success, with everything the agent made kept in the user's repository."""
         self._require_room()
         self._clear_processes()
         self._desk.keep_work()
         note = f"{reason} Log: {self._folder.relative_to(self._context.repository.root)}"
-        tries = max(self._context.config.run.attempts, KILLED_TRIES if killed else 1)
+        tries = max(self._context.config.run.attempts, KILLED_TRIES if unlucky else 1)
 
         def set_aside(tx: Transaction) -> None:
             if stage == "failed" and self._issue.attempts + 1 < tries:
@@ -330,30 +347,8 @@ class Pipeline:
     def _row(self) -> Session:
         return self._claimed.row
 
-    def _limits(self) -> Limits:
-        limits, agent = self._context.config.limits, self._context.agent
-        wall = limits.wall if agent.wall is None else agent.wall
-        idle = limits.idle if agent.idle is None else agent.idle
-        return Limits(wall, idle, limits.output)
-
     def _turn(self, worktree: Worktree) -> Turn:
-        env = {
-            **environment.base([*self._context.config.run.env, *self._context.agent.env]),
-            **self._desk.env(worktree),
-            "INTARSIA_ROLE": "agent",
-            "INTARSIA_TURN": str(self._row.turn),
-            "INTARSIA_SECRET": secret.read(self._folder),
-        }
-        return Turn(
-            session=self._row.id,
-            issue=self._issue.id,
-            number=self._row.turn,
-            prompt=self._row.prompt or self._task(),
-            workspace=worktree.path,
-            folder=self._folder,
-            env=env,
-            limits=self._limits(),
-        )
+        return self._seat.turn(worktree, self._row.prompt or self._task())
 
     def _task(self) -> str:
         commands = [check.command for check in self._context.config.check_list().values()]
@@ -364,27 +359,14 @@ class Pipeline:
         room.require(self._folder, self._context.repository.git_dir, problem=problem)
 
     def _clear_processes(self) -> None:
-        if not self._context.driver.leaves_processes:
+        if not self._context.driver.capabilities.leaves_processes:
             return
         self._claimed.assure()
         if count := end_marked(self._row.id):
             self._claimed.record("processes_ended", count=count)
 
-    def _on_event(self, event: AgentEvent) -> None:
-        if isinstance(event, Said):
-            self._context.reporter.activity(self._row.id, event.text)
-
     def _report(self, stage: str, detail: str = "") -> None:
         self._context.reporter.stage(self._row.id, stage, detail)
-
-
-_SAID = {
-    "failed": "failed",
-    "timeout": "took too long",
-    "idle": "hung",
-    "flooded": "printed too much",
-    "killed": "was killed",
-}
 
 
 def _progress(found: Inspection) -> str:

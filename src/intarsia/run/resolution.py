@@ -9,6 +9,9 @@ from fnmatch import fnmatch
 from typing import Any, Literal, get_args
 
 from intarsia.errors import InputError
+from intarsia.kernel import events, sessions
+from intarsia.kernel.database import Transaction
+from intarsia.kernel.sessions import Session
 
 Kind = Literal["no_change", "obsolete", "already_complete", "docs_only", "blocked"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -38,6 +41,20 @@ def make(kind: str, rationale: str) -> Resolution:
                 raise InputError(f"A resolution {kind} needs its reason.")
             return Resolution(known, "".join(c if c.isprintable() else " " for c in rationale).strip())
     raise InputError(f"A resolution is one of {', '.join(KINDS)}, not {kind!r}.")
+
+
+def declare(tx: Transaction, session: Session, made: Resolution) -> None:
+    """Record what a session says of itself; it takes effect, if it holds, when its turn ends. Raises StaleLease."""
+    sessions.update(tx, session, resolution=made.as_json())
+    events.record(
+        tx,
+        "resolution_declared",
+        actor=session.id,
+        run=session.run,
+        issue=session.issue,
+        session=session.id,
+        resolution=made.as_json(),
+    )
 
 
 def in_message(message: str) -> Resolution | None:

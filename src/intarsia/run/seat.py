@@ -1,0 +1,62 @@
+"""What the agent of a session gets for one turn, and what is kept of what it tells meanwhile."""
+
+from __future__ import annotations
+
+from intarsia.agents import Conversation, Event, Limits, RateLimit, Said, ToolUse, Turn, Usage, environment
+from intarsia.run import secret, tools, usage
+from intarsia.run.approver import WorkspaceApprover
+from intarsia.run.claimed import Claimed
+from intarsia.run.context import Context
+from intarsia.run.desk import Desk
+from intarsia.workspace.worktree import Worktree
+
+
+class Seat:
+    def __init__(self, context: Context, claimed: Claimed, desk: Desk) -> None:
+        self._context = context
+        self._claimed = claimed
+        self._desk = desk
+
+    def limits(self) -> Limits:
+        limits, agent = self._context.config.limits, self._context.agent
+        wall = limits.wall if agent.wall is None else agent.wall
+        idle = limits.idle if agent.idle is None else agent.idle
+        return Limits(wall, idle, limits.output)
+
+    def turn(self, worktree: Worktree, prompt: str) -> Turn:
+        row, folder = self._claimed.row, self._context.folder(self._claimed.id)
+        env = {
+            **environment.base([*self._context.config.run.env, *self._context.agent.env]),
+            **self._desk.env(worktree),
+            "INTARSIA_ROLE": "agent",
+            "INTARSIA_TURN": str(row.turn),
+            "INTARSIA_SECRET": secret.read(folder),
+        }
+        return Turn(
+            session=row.id,
+            issue=row.issue,
+            number=row.turn,
+            prompt=prompt,
+            workspace=worktree.path,
+            folder=folder,
+            env=env,
+            limits=self.limits(),
+            conversation=row.vendor_id or "",
+            approver=WorkspaceApprover(worktree),
+            tools=tools.for_session(self._context.database, row, self._show),
+        )
+
+    def note(self, event: Event) -> None:
+        match event:
+            case Said(text) | ToolUse(_, text):
+                self._show(text)
+            case Conversation(id) if id != self._claimed.row.vendor_id:
+                self._claimed.update(vendor_id=id)
+            case Usage():
+                self._claimed.update(usage=usage.with_figure(self._claimed.row.usage, event))
+            case RateLimit(text, seconds):
+                self._claimed.record("agent_waits", reason=text, seconds=seconds)
+                self._show(text)
+
+    def _show(self, text: str) -> None:
+        self._context.reporter.activity(self._claimed.id, text)
