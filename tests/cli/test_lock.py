@@ -72,6 +72,24 @@ def test_shared_holders_and_checking(team: Here) -> None:
     assert team.ok("lock", "wait", "code:a", me="bob") == "Free.\n"
 
 
+def test_those_who_only_add_hold_it_together(team: Here) -> None:
+    assert team.json("lock", "acquire", "code:a#C", "--mode", "insert", me="alice")["mode"] == "insert"
+    team.ok("lock", "acquire", "code:a#C", "--mode", "insert", me="bob")
+    team.ok("lock", "acquire", "code:a#C.m", me="bob")
+    assert team.json("lock", "check", "code:a#C", "--mode", "append", me="alice")["free"] is True
+    done = team.call("lock", "check", "code:a#C/body", me="alice")
+    assert (done.code, done.out.partition(" until")[0]) == (1, "code:a#C is held by bob (insert)")
+    assert team.ok("lock", "list").splitlines()[0].startswith("code:a#C    insert     alice")
+    assert [lease["mode"] for lease in team.json("lock", "list")["leases"]] == ["insert", "insert", "exclusive"]
+
+
+def test_one_mode_is_said_at_most(team: Here) -> None:
+    done = team.call("lock", "acquire", "code:a", "--shared", "--mode", "insert", me="alice")
+    assert (done.code, "--shared and --mode insert" in done.err) == (2, True)
+    assert team.json("lock", "acquire", "code:a", "--shared", "--mode", "shared", me="alice")["mode"] == "shared"
+    assert team.call("lock", "acquire", "code:a", "--mode", "write", me="alice").code == 2
+
+
 def test_nobody_gives_back_or_renews_what_another_holds(team: Here, store: Database) -> None:
     team.ok("lock", "acquire", "code:a", me="alice")
     team.ok("lock", "acquire", "code:b", me="bob")

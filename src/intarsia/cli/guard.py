@@ -17,10 +17,11 @@ import click
 
 from intarsia.cli.common import Output, Project, open_project, with_change
 from intarsia.cli.identity import caller
-from intarsia.cli.lock import check_wait, lockable, ttl_option, wait_option
+from intarsia.cli.lock import check_wait, chosen, lockable, mode_option, shared_option, ttl_option, wait_option
 from intarsia.errors import DatabaseError, UsageError
 from intarsia.kernel import leases, line
-from intarsia.kernel.leases import Grant, Lease, Mode
+from intarsia.kernel.leases import Grant, Lease
+from intarsia.kernel.modes import Mode
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 TYPED = (signal.SIGINT, signal.SIGQUIT)
@@ -28,12 +29,22 @@ TYPED = (signal.SIGINT, signal.SIGQUIT)
 
 @click.command()
 @click.option("--on", "on", multiple=True, required=True, metavar="RESOURCE", help="May be given several times.")
-@click.option("--shared", is_flag=True, help="Only keep others from holding them exclusively.")
+@mode_option
+@shared_option
 @ttl_option
 @wait_option
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @with_change
-def guard(output: Output, /, on: tuple[str, ...], shared: bool, ttl: int, wait: float, command: tuple[str, ...]) -> int:
+def guard(
+    output: Output,
+    /,
+    on: tuple[str, ...],
+    mode: Mode | None,
+    shared: bool,
+    ttl: int,
+    wait: float,
+    command: tuple[str, ...],
+) -> int:
     """Hold resources while a command runs, renewing by itself. Its exit code is ours.
 
     Signals go to the command, and the resources are given back when it has ended. It is ended (SIGTERM) when they are
@@ -45,8 +56,8 @@ def guard(output: Output, /, on: tuple[str, ...], shared: bool, ttl: int, wait: 
       intarsia lock guard --on code:migrations --wait 60 -- ./manage.py makemigrations
     """
     check_wait(wait)
+    mode = chosen(mode, shared)
     project = open_project(dry_run=output.dry_run)
-    mode: Mode = "shared" if shared else "exclusive"
     wanted = {lockable(project, name): mode for name in on}
     with project.database.transaction() as tx:
         me = caller(project, tx)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import click
 
@@ -12,7 +13,9 @@ from intarsia.cli.lazy import LazyGroup
 from intarsia.clock import iso
 from intarsia.errors import Conflict, Held, InputError, NotHolder, UsageError
 from intarsia.kernel import Transaction, claims, leases, line, resources, sessions
-from intarsia.kernel.leases import Lease, Mode
+from intarsia.kernel.leases import Lease
+from intarsia.kernel.line import Waiting
+from intarsia.kernel.modes import MODES, Mode
 
 DEFAULT_TTL = 1800
 
@@ -31,6 +34,8 @@ def lock() -> None:
 names = click.argument("names", nargs=-1, required=True, metavar="RESOURCE...")
 ttl_option = click.option("--ttl", type=int, default=DEFAULT_TTL, show_default=True, help="Seconds, 1 to 86400.")
 wait_option = click.option("--wait", type=float, default=0, show_default=True, help="Seconds to wait for others.")
+mode_option = click.option("--mode", type=click.Choice(MODES[::-1]), help="How; exclusive, unless said.")
+shared_option = click.option("--shared", is_flag=True, help="The same as --mode shared: only keep it as it is.")
 
 
 # What these schemes name is given out by intarsia itself, with more than a lease.
@@ -46,24 +51,38 @@ def lockable(project: Project, uri: str) -> str:
     return name
 
 
+def chosen(mode: Mode | None, shared: bool) -> Mode:
+    """Raises UsageError when two modes are said."""
+    if shared and mode not in (None, "shared"):
+        raise UsageError(f"--shared and --mode {mode} are two modes.", hint="Say one of them.")
+    return "shared" if shared else mode or "exclusive"
+
+
 @lock.command()
 @names
-@click.option("--shared", is_flag=True, help="Only keep others from holding it exclusively.")
+@mode_option
+@shared_option
 @ttl_option
 @wait_option
 @click.option("--note", default="", help="What for; shown to those who wait.")
 @with_change
-def acquire(output: Output, /, names: tuple[str, ...], shared: bool, ttl: int, wait: float, note: str) -> None:
+def acquire(
+    output: Output, /, names: tuple[str, ...], mode: Mode | None, shared: bool, ttl: int, wait: float, note: str
+) -> None:
     """Hold all of these resources, or none. A directory holds its files, a file its symbols.
+
+    Those who only add do not stand in each other's way: --mode insert (members of a class or file), imports (of a
+    file), append (to the end of a symbol).
 
     \b
     Example:
       intarsia lock acquire code:src/a.py#Parser.parse code:src/b.py --wait 60
+      intarsia lock acquire code:src/a.py#Parser --mode insert
 
     Exit codes: 0 held; 1 somebody else holds one (code held), or waiting could never end (code deadlock); 4 bad name.
     """
+    mode = chosen(mode, shared)
     project = open_project(dry_run=output.dry_run)
-    mode: Mode = "shared" if shared else "exclusive"
     with project.database.transaction() as tx:
         me = caller(project, tx)
     wanted = {lockable(project, name): mode for name in names}
@@ -133,28 +152,35 @@ def list_(output: Output, /, prefix: str) -> None:
         held = leases.held(tx, prefix)
         waiting = line.standing(tx)
     rows = [[le.resource, le.mode, le.session, f"until {iso(le.expires)}", le.note] for le in held]
-    rows += [[w.wants[0].resource.name, "waits", w.session, f"turn {w.turn}", ""] for w in waiting]
+    rows += [[x.resource.name, f"waits ({x.mode})", w.session, f"turn {w.turn}", ""] for w in waiting for x in w.wants]
     output.show(
         table(rows) or "Nothing is held.",
         leases=[lease.as_json() for lease in held],
-        waiting=[{"session": w.session, "turn": w.turn, "wants": [x.resource.name for x in w.wants]} for w in waiting],
+        waiting=[_waiting(entry) for entry in waiting],
     )
+
+
+def _waiting(entry: Waiting) -> dict[str, Any]:
+    modes = {want.resource.name: want.mode for want in entry.wants}
+    return {"session": entry.session, "turn": entry.turn, "wants": list(modes), "modes": modes}
 
 
 @lock.command()
 @click.argument("name", metavar="RESOURCE")
-@click.option("--shared", is_flag=True, help="Whether it could be held shared.")
+@mode_option
+@shared_option
 @with_output
-def check(output: Output, /, name: str, shared: bool) -> int:
+def check(output: Output, /, name: str, mode: Mode | None, shared: bool) -> int:
     """Say who stands in the way of holding RESOURCE. Exit code 0 if nobody does, 1 otherwise.
 
     \b
     Example:
       intarsia lock check code:src/a.py && echo free
     """
+    mode = chosen(mode, shared)
     project = open_project()
     resource = resources.parse(name, project.repository.root)
-    wanted = leases.wants({resource.name: "shared" if shared else "exclusive"})
+    wanted = leases.wants({resource.name: mode})
     with project.database.transaction() as tx:
         me = caller(project, tx)
         found = line.blockers(tx, me, wanted)
