@@ -5,25 +5,48 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from intarsia.agents import Answer, Approver, Ask
+
+T = TypeVar("T")
+
+
+class Aside:
+    """What a turn has others do in threads of their own; what comes after its end is not heard."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._executor = ThreadPoolExecutor(thread_name_prefix="aside")
+
+    @property
+    def over(self) -> Callable[[], bool]:
+        return self._over.is_set
+
+    def do(self, call: Callable[[], T], then: Callable[[Future[T]], None] | None = None) -> Future[T]:
+        done = self._executor.submit(call)
+        if then is not None:
+            done.add_done_callback(lambda done: None if self._over.is_set() else then(done))
+        return done
+
+    def end(self) -> None:
+        self._over.set()
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 class Questions:
     """The questions of one turn. `changes` says whether its driver can make the changes that an answer may ask for."""
 
-    def __init__(self, approver: Approver, *, changes: bool = False) -> None:
+    def __init__(self, approver: Approver, *, changes: bool = False, aside: Aside | None = None) -> None:
         self._approver = approver
         self._changes = changes
-        self._withdrawn = threading.Event()
-        self._executor = ThreadPoolExecutor(thread_name_prefix="ask")
+        self._aside = aside or Aside()
 
     def put(self, ask: Ask, then: Callable[[Answer], None] | None = None) -> Future[Answer]:
         """Ask; `then` gets the answer, in another thread, unless the turn is over by then."""
-        asked = self._executor.submit(self._answer, ask)
-        if then is not None:
-            asked.add_done_callback(lambda _: None if self._withdrawn.is_set() else then(self.read(asked)))
-        return asked
+        return self._aside.do(
+            lambda: self._approver.answer(ask, self._aside.over), then and (lambda asked: then(self.read(asked)))
+        )
 
     def read(self, asked: Future[Answer]) -> Answer:
         """The answer to a question that was answered; raises nothing."""
@@ -40,8 +63,4 @@ class Questions:
 
     def withdraw(self) -> None:
         """The turn is over: nobody waits for an answer any more."""
-        self._withdrawn.set()
-        self._executor.shutdown(wait=False, cancel_futures=True)
-
-    def _answer(self, ask: Ask) -> Answer:
-        return self._approver.answer(ask, self._withdrawn.is_set)
+        self._aside.end()

@@ -19,6 +19,7 @@ ERRORS = {
     429: "rate_limit_error",
     529: "overloaded_error",
 }
+STOPS = {"refused": "refusal", "truncated": "max_tokens"}
 
 
 class Messages:
@@ -38,7 +39,7 @@ class Messages:
             "role": "assistant",
             "model": body.get("model", ""),
             "content": _blocks(step),
-            "stop_reason": "tool_use" if step.tools else "end_turn",
+            "stop_reason": STOPS.get(step.ends) or ("tool_use" if step.tools else "end_turn"),
             "stop_sequence": None,
             "usage": _usage(step.usage),
         }

@@ -28,7 +28,10 @@ class Responses:
         return wants_json or not body.get("tools")
 
     def answer(self, body: Json, step: Step) -> Json:
-        return {**_response(body), "status": "completed", "output": _items(step), "usage": _usage(step.usage)}
+        answer = {**_response(body), "status": "completed", "output": _items(step), "usage": _usage(step.usage)}
+        if step.ends == "truncated":
+            return {**answer, "status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+        return answer
 
     def stream(self, body: Json, step: Step) -> Iterator[Json]:
         done = self.answer(body, step)
@@ -39,7 +42,7 @@ class Responses:
             events.append({"type": "response.output_item.added", "output_index": index, "item": item})
             events.extend({**at, **event} for event in _deltas(item))
             events.append({"type": "response.output_item.done", "output_index": index, "item": item})
-        events.append({"type": "response.completed", "response": done})
+        events.append({"type": f"response.{done['status']}", "response": done})
         for number, event in enumerate(events):
             yield {**event, "sequence_number": number}
 
@@ -60,12 +63,14 @@ def _response(body: Json) -> Json:
 
 
 def _items(step: Step) -> list[Json]:
-    items = [_message(step.text)] if step.text else []
+    items = [_message(step.text, refused=step.ends == "refused")] if step.text else []
     return items + [_call(tool) for tool in step.tools]
 
 
-def _message(text: str) -> Json:
-    content = [{"type": "output_text", "text": text, "annotations": []}]
+def _message(text: str, *, refused: bool) -> Json:
+    content: list[Json] = [{"type": "output_text", "text": text, "annotations": []}]
+    if refused:
+        content = [{"type": "refusal", "refusal": text}]
     return {**_item("msg", "message"), "role": "assistant", "content": content}
 
 
@@ -83,8 +88,9 @@ def _item(prefix: str, kind: str) -> Json:
 def _deltas(item: Json) -> list[Json]:
     """What comes between the start and the end of an item; clients take its content from the end."""
     if item["type"] == "message":
-        text = item["content"][0]["text"]
-        return [{"type": "response.output_text.delta", "content_index": 0, "delta": text}]
+        (part,) = item["content"]
+        text = {"content_index": 0, "delta": part.get("text", part.get("refusal"))}
+        return [{"type": f"response.{part['type']}.delta", **text}]
     if item["type"] == "function_call":
         return [{"type": "response.function_call_arguments.delta", "delta": item["arguments"]}]
     return [{"type": "response.custom_tool_call_input.delta", "delta": item["input"]}]

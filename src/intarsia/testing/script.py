@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -30,7 +30,8 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True):
     """One answer. A step without tools ends the agent's turn.
 
     `http` answers with that error status and `headers` instead, `times` times for each conversation (0: always);
-    `delay` waits so many seconds first, `hang` for ever; `cut` breaks the connection in the middle of the answer.
+    `delay` waits so many seconds first, `hang` for ever; `cut` breaks the connection in the middle of the answer;
+    `ends` says that the model declined, or that its answer was too long.
     """
 
     text: str = ""
@@ -41,6 +42,7 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True):
     delay: float = 0
     hang: bool = False
     cut: bool = False
+    ends: Literal["", "refused", "truncated"] = ""
     usage: Usage = field(default_factory=Usage)
 
 

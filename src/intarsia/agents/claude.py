@@ -1,0 +1,358 @@
+"""Claude Code, asked before every step: the program in the wheel `claude-agent-sdk`, over its stream of JSON.
+
+It runs in the mode `dontAsk`, in which all that nobody allowed is denied; what is allowed, our hook allows, one use of
+a tool at a time, after asking the approver. The hook is registered so that a hook that fails denies too. No work is
+given before it took our hooks, and none goes on if it did not ask the first of them, or a tool server is not connected.
+The layer in Python of that wheel is not used: it hands our whole environment to the program, and leaves it in our
+process group, where a Ctrl-C would end it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from intarsia.agents import (
+    AgentEvent,
+    Answer,
+    Capabilities,
+    Conversation,
+    Outcome,
+    RateLimit,
+    Running,
+    Said,
+    ToolResult,
+    ToolUse,
+    Turn,
+    TurnEnd,
+    Usage,
+    mcp,
+)
+from intarsia.agents.asking import Questions
+from intarsia.agents.claude_tools import TOOLS, changed, question, shown
+from intarsia.agents.wire import Json, Wire, died
+from intarsia.errors import NotReady
+
+SERVER = "intarsia"
+HOOKS = ("UserPromptSubmit", "PreToolUse", "Stop")
+# An approver may wait for a lease as long as the turn may last; without an answer until then it is a no.
+STRICT = {"timeout": 7 * 86_400, "onFailure": "block"}
+LOST = "No conversation found"
+
+
+class ClaudeDriver:
+    name = "claude"
+    capabilities = Capabilities(
+        asks_edits=True,
+        asks_shell=True,
+        changes=True,
+        resumes=True,
+        tools=True,
+        objects=True,
+        usage=True,
+        weaker=("A command that was allowed does what it does with all rights that you have: there is no sandbox.",),
+    )
+
+    def __init__(self, model: str = "", options: Sequence[str] = ()) -> None:
+        self._options = [*([f"--model={model}"] if model else []), *options]
+
+    def check(self) -> None:
+        program()
+
+    def version(self) -> str:
+        done = subprocess.run([program(), "--version"], capture_output=True, text=True, timeout=30, check=False)
+        return done.stdout.split(" ")[0].strip()
+
+    def start(self, turn: Turn) -> Running:
+        return ClaudeTurn(turn, self._options)
+
+    def adopt(self, turn: Turn) -> Running | None:
+        """It talks to the supervisor that started it, and ends with that."""
+        return None
+
+
+def program() -> str:
+    """The program in the wheel, else one on the PATH. Raises NotReady."""
+    spec = find_spec("claude_agent_sdk")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        bundled = Path(place) / "_bundled" / "claude"
+        if bundled.is_file():
+            return str(bundled)
+    if found := shutil.which("claude"):
+        return found
+    raise NotReady("Claude Code is not installed.", hint="pip install 'intarsia[claude]'")
+
+
+class ClaudeTurn:
+    """One prompt to Claude Code, in a process of its own."""
+
+    def __init__(self, turn: Turn, options: Sequence[str]) -> None:
+        self._turn = turn
+        self._options = options
+        self._state = ""
+        self._retry_after: float | None = None
+        self._result: TurnEnd | None = None
+        self._answers: dict[str, Usage] = {}
+        self._connect(turn.conversation)
+
+    def events(self) -> Iterator[AgentEvent]:
+        for event in self._wire.events():
+            if event is _GONE:
+                self._connect("")
+                yield from self.events()
+                return
+            yield event
+
+    def stop(self) -> None:
+        self._wire.stop()
+
+    def _connect(self, conversation: str) -> None:
+        self._id = conversation or str(uuid.uuid4())
+        self._scope = f"{self._id}/{uuid.uuid4().hex[:8]}"
+        self._asked = False
+        self._wire = Wire(self._turn, self._argv(resume=bool(conversation)), self._env(), self._hear, died)
+        self._questions = Questions(self._turn.approver, changes=True, aside=self._wire.aside)
+        self._wire.begin()
+        hooks = {name: [{"matcher": None, "hookCallbackIds": [name], **STRICT}] for name in HOOKS}
+        begin = {"subtype": "initialize", "hooks": hooks}
+        self._wire.send({"type": "control_request", "request_id": "initialize", "request": begin})
+
+    def _argv(self, *, resume: bool) -> list[str]:
+        servers = {SERVER: {"type": "sdk", "name": SERVER}} if self._turn.tools else {}
+        return [
+            program(), "--print", "--verbose", "--input-format=stream-json", "--output-format=stream-json",
+            "--permission-mode=dontAsk", f"--tools={','.join(TOOLS)}",
+            "--strict-mcp-config", f"--mcp-config={json.dumps({'mcpServers': servers})}",
+            f"--resume={self._id}" if resume else f"--session-id={self._id}",
+            *self._options,
+        ]  # fmt: skip
+
+    def _env(self) -> dict[str, str]:
+        ours = {"DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_SDK_READS_SESSION_STATE": "1"}
+        if "TMPDIR" in self._turn.env:
+            ours["CLAUDE_CODE_TMPDIR"] = self._turn.env["TMPDIR"]
+        return {**self._turn.env, **ours}
+
+    # What it tells.
+
+    def _hear(self, message: Json) -> None:
+        match message:
+            case {"type": "control_response", "response": {"request_id": "initialize"}}:
+                self._begin(message["response"])
+            case {"type": "control_request", "request_id": id, "request": request}:
+                self._serve(request, lambda answer: self._reply(id, answer))
+            case {"type": "system", "subtype": "init"}:
+                self._examine(message)
+            case {"type": "system", "subtype": "session_state_changed", "state": state}:
+                self._state = state
+                self._end_if_idle()
+            case {"type": "system", "subtype": "api_retry"}:
+                seconds = float(message.get("retry_delay_ms") or 0) / 1000
+                self._wire.tell(RateLimit(f"The model's server: {message.get('error')}; it asks again.", seconds))
+            case {"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": int(moment)}}:
+                self._retry_after = max(0.0, moment - time.time())
+            case {"type": "assistant" | "user", "message": said}:
+                self._relate(said, own=message.get("parent_tool_use_id") is None)
+            case {"type": "result"}:
+                self._conclude(message)
+
+    def _begin(self, response: Json) -> None:
+        """It is there. Only if it took our hooks, and denies when one fails, it gets its prompt."""
+        took = response.get("response") or {}
+        if response.get("subtype") != "success" or not took.get("hook_on_failure_supported"):
+            return self._refuse("this version does not deny what a hook that failed should have judged")
+        if took.get("hooks_applied") is False:
+            return self._refuse("it did not take our hooks")
+        self._wire.tell(Conversation(self._id))
+        prompt = {"role": "user", "content": self._turn.prompt}
+        return self._wire.send({"type": "user", "message": prompt, "parent_tool_use_id": None, "session_id": self._id})
+
+    def _examine(self, init: Json) -> None:
+        servers = {server.get("name"): server.get("status") for server in init.get("mcp_servers", [])}
+        down = [name for name, status in servers.items() if status != "connected"]
+        if init.get("permissionMode") != "dontAsk":
+            self._refuse(f"its permission mode is {init.get('permissionMode')}, not dontAsk")
+        elif down or (self._turn.tools and SERVER not in servers):
+            self._refuse(f"the tool server {', '.join(map(str, down)) or SERVER} is not connected")
+
+    def _refuse(self, why: str) -> None:
+        self._wire.abort(TurnEnd("unguarded", f"Nothing was done: {why}."))
+
+    def _relate(self, said: Json, *, own: bool) -> None:
+        if not self._asked:
+            return self._refuse("it began to work without asking our hook")
+        if said.get("role") == "assistant" and "usage" in said:
+            self._count(str(said.get("id")), said["usage"])
+        for block in said["content"] if isinstance(said.get("content"), list) else []:
+            match block:
+                case {"type": "text", "text": text} if own and said.get("role") == "assistant":
+                    self._wire.tell(Said(text))
+                case {"type": "tool_use", "id": id, "name": name, "input": given}:
+                    self._wire.tell(ToolUse(id, shown(name, given)))
+                case {"type": "tool_result", "tool_use_id": id}:
+                    self._wire.tell(ToolResult(id, not block.get("is_error"), _text(block.get("content"))))
+        return None
+
+    def _count(self, answer: str, used: Json) -> None:
+        """What was used since the last total, should no other come; the output of an answer is told before its end."""
+        self._answers[answer] = _tokens(self._scope, used)
+        answers = self._answers.values()
+        self._wire.tell(
+            Usage(
+                self._scope,
+                sum(a.input for a in answers),
+                sum(a.cached for a in answers),
+                sum(a.output for a in answers),
+            )
+        )
+
+    def _conclude(self, result: Json) -> None:
+        """It has answered; the turn is over when it has nothing to do any more, such as to hear of a subagent."""
+        if LOST in " ".join(map(str, result.get("errors") or [])) and not self._asked:
+            return self._wire.finish(_GONE)
+        if self._answers:
+            self._answers.clear()
+            self._wire.tell(Usage(self._scope))
+            self._wire.tell(total(result, self._id))
+        self._result = end_of(result, self._retry_after)
+        if self._result.outcome != "completed":
+            return self._wire.finish(self._result)
+        return self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
+        if self._result is not None and self._state in ("", "idle"):
+            self._wire.finish(self._result)
+
+    # What it asks.
+
+    def _serve(self, request: Json, reply: Callable[[Json], None]) -> None:
+        match request:
+            case {"subtype": "hook_callback", "callback_id": "PreToolUse", "input": given}:
+                self._judge(given, reply)
+            case {"subtype": "hook_callback", "callback_id": "UserPromptSubmit"}:
+                self._asked = True
+                reply({})
+            case {"subtype": "hook_callback", "callback_id": "Stop", "input": given}:
+                self._object(str(given.get("last_assistant_message") or ""), reply)
+            case {"subtype": "mcp_message", "message": message}:
+                self._answer_tools(message, reply)
+            case _:
+                reply({"error": "intarsia does not know this request."})
+
+    def _judge(self, given: Json, reply: Callable[[Json], None]) -> None:
+        name, use = str(given.get("tool_name")), given.get("tool_input") or {}
+        if name.startswith(f"mcp__{SERVER}__"):
+            return reply(_verdict(allow=True))
+        ask = question(name, use, str(given.get("tool_use_id")), Path(str(given.get("cwd"))))
+        if ask is None:
+            return reply(_verdict(allow=False, reason=f"intarsia does not know the tool {name}, so it is not allowed."))
+        self._questions.put(ask, lambda answer: reply(_answered(name, use, answer)))
+        return None
+
+    def _object(self, last_words: str, reply: Callable[[Json], None]) -> None:
+        objection = self._turn.objection
+        if objection is None:
+            return reply({})
+
+        def tell(done: Future[str]) -> None:
+            problem = "" if done.exception() else done.result()  # the gate judges in any case
+            reply({"decision": "block", "reason": problem} if problem else {})
+
+        self._wire.aside.do(lambda: objection(last_words), tell)
+        return None
+
+    def _answer_tools(self, message: Json, reply: Callable[[Json], None]) -> None:
+        answer = mcp.answer(self._turn.tools, message)
+        if callable(answer):
+            self._wire.aside.do(
+                answer,
+                lambda done: reply(
+                    {"error": str(done.exception())} if done.exception() else {"mcp_response": done.result()}
+                ),
+            )
+        else:
+            reply({"mcp_response": answer or {"jsonrpc": "2.0", "result": {}}})
+
+    def _reply(self, id: Any, answer: Json) -> None:
+        kind = {"subtype": "error", **answer} if "error" in answer else {"subtype": "success", "response": answer}
+        self._wire.send({"type": "control_response", "response": {"request_id": id, **kind}})
+
+
+# Says that the conversation to go on with is not there; a new one is begun.
+_GONE = TurnEnd("failed", "There is no such conversation.")
+
+
+def _answered(name: str, use: Json, answer: Answer) -> Json:
+    if not answer.allow:
+        return _verdict(allow=False, reason=answer.reason)
+    if answer.command is None and answer.text is None:
+        return _verdict(allow=True)
+    instead = changed(name, use, answer)
+    if instead is None:
+        return _verdict(allow=False, reason=f"This is allowed in another form only. {answer.reason}")
+    return _verdict(allow=True, updatedInput=instead)
+
+
+def _verdict(*, allow: bool, reason: str = "", **more: Any) -> Json:
+    said = {"permissionDecision": "allow" if allow else "deny", "permissionDecisionReason": reason, **more}
+    return {"hookSpecificOutput": {"hookEventName": "PreToolUse", **said}}
+
+
+def total(result: Json, conversation: str) -> Usage:
+    """All that this conversation used, also before it was resumed (measured with 2.1.327)."""
+    used = list((result.get("modelUsage") or {}).values())
+    cached = sum(model.get("cacheReadInputTokens", 0) for model in used)
+    written = sum(model.get("cacheCreationInputTokens", 0) for model in used)
+    given = sum(model.get("inputTokens", 0) for model in used)
+    output = sum(model.get("outputTokens", 0) for model in used)
+    return Usage(conversation, given + cached + written, cached, output, result.get("total_cost_usd"))
+
+
+def _tokens(scope: str, used: Json) -> Usage:
+    cached = used.get("cache_read_input_tokens") or 0
+    given = (used.get("input_tokens") or 0) + cached + (used.get("cache_creation_input_tokens") or 0)
+    return Usage(scope, given, cached, used.get("output_tokens") or 0)
+
+
+def end_of(result: Json, retry_after: float | None = None) -> TurnEnd:
+    """How a turn ended, by its flags: `subtype` says "success" of an unreachable server too."""
+    text = str(result.get("result") or "")
+    detail = text or "; ".join(map(str, result.get("errors") or []))
+    outcome = _outcome(result)
+    return TurnEnd(outcome, "" if outcome == "completed" else detail, text, retry_after)
+
+
+def _outcome(result: Json) -> Outcome:
+    if result.get("subtype") in ("error_max_turns", "error_max_budget_usd"):
+        return "exhausted"
+    if result.get("stop_reason") in _STOPS:
+        return _STOPS[result["stop_reason"]]
+    if result.get("is_error") is not False or result.get("subtype") != "success":
+        status = result.get("api_error_status")
+        unreachable = result.get("terminal_reason") == "api_error" or status is not None
+        return _STATUS.get(status, "api_error") if unreachable else "failed"
+    return "completed"
+
+
+_STOPS: dict[str, Outcome] = {"refusal": "refused", "max_tokens": "truncated"}
+_STATUS: dict[int | None, Outcome] = {
+    401: "auth",
+    403: "auth",
+    429: "rate_limited",
+    503: "overloaded",
+    529: "overloaded",
+}
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    return " ".join(block["text"] for block in content or [] if isinstance(block, dict) and "text" in block)

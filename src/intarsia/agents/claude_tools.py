@@ -1,0 +1,82 @@
+"""The tools of Claude Code: which of them we know, and what each use of one would do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from intarsia.agents import Answer, Ask, Edit
+from intarsia.agents.wire import one_line
+
+READING = ("Read", "Glob", "Grep")
+EDITING = ("Write", "Edit", "NotebookEdit")
+# `Task` is called `Agent` when it is asked for; what a subagent does is asked for like all else.
+OTHERS = ("Task", "Agent", "TaskStop", "Skill", "WebFetch", "WebSearch")
+TOOLS = ("Bash", *READING, *EDITING, *OTHERS)
+
+Input = Mapping[str, Any]
+
+
+def question(name: str, given: Input, id: str, cwd: Path) -> Ask | None:
+    """What is asked for by this use of a tool; None for a tool that we do not know."""
+    if name == "Bash" and isinstance(given.get("command"), str):
+        return Ask("shell", id, command=given["command"], cwd=cwd, tool=name, input=given)
+    if name in EDITING:
+        return Ask("edit", id, edits=_edits(name, given), tool=name, input=given)
+    if name in READING:
+        path = given.get("file_path") or given.get("path")
+        return Ask("read", id, edits=(Edit(Path(path), None),) if path else (), tool=name, input=given)
+    return Ask("tool", id, tool=name, input=given) if name in OTHERS else None
+
+
+def _edits(name: str, given: Input) -> tuple[Edit, ...]:
+    path = given.get("notebook_path" if name == "NotebookEdit" else "file_path")
+    if not isinstance(path, str):
+        return ()
+    if name == "Write":
+        return (Edit(Path(path), _string(given.get("content"))),)
+    return (Edit(Path(path), _replaced(Path(path), given) if name == "Edit" else None),)
+
+
+def _replaced(path: Path, given: Input) -> str | None:
+    """The file as it would be; None when the tool itself will refuse, or we can't tell."""
+    before, old, new = _read(path), given.get("old_string"), given.get("new_string")
+    if not isinstance(old, str) or not isinstance(new, str):
+        return None
+    if not old:
+        return new if not before else None
+    if before is None or old not in before:
+        return None
+    return before.replace(old, new, -1 if given.get("replace_all") else 1)
+
+
+def changed(name: str, given: Input, answer: Answer) -> Input | None:
+    """What the tool shall do instead, if the answer says so; None when it can't be told to."""
+    if answer.command is not None:
+        return {**given, "command": answer.command} if name == "Bash" else None
+    if name == "Write":
+        return {**given, "content": answer.text}
+    before = _read(Path(str(given.get("file_path"))))
+    if name == "Edit" and before:
+        return {**given, "old_string": before, "new_string": answer.text, "replace_all": False}
+    return None
+
+
+def shown(name: str, given: Input) -> str:
+    """One line about a use of a tool."""
+    for key in ("command", "file_path", "notebook_path", "pattern", "url", "query", "description", "text", "rationale"):
+        if isinstance(given.get(key), str):
+            return one_line(f"{name.removeprefix('mcp__intarsia__')} {given[key]}")
+    return name
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _string(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
