@@ -1,0 +1,72 @@
+"""The order of two versions of a list merged: ours, with what they moved or added after what stands before it there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from intarsia.code.lines import rising
+
+
+class Sequenced(Struct):
+    """`ids` are those that were to be kept. `met` pairs what ours with what theirs put at one place, in that order;
+    `torn` are those that both moved, each to another place; `ours_moved` and `theirs_moved` those that one did."""
+
+    ids: list[int]
+    met: list[tuple[int, int]]
+    torn: set[int]
+    ours_moved: set[int]
+    theirs_moved: set[int]
+
+
+def sequenced(base: Sequence[int], ours: Sequence[int], theirs: Sequence[int], kept: set[int]) -> Sequenced:
+    """Ids mean the same in all three; those of `kept` are in the result, whichever side has them."""
+    rank = {id: n for n, id in enumerate(base)}
+    ours_moved, theirs_moved = _moved(ours, rank), _moved(theirs, rank)
+    torn = {id for id in ours_moved & theirs_moved if not _agree(id, ours, theirs)}
+    ids = [id for id in ours if id in kept and id not in theirs_moved - ours_moved]
+    order = Sequenced(ids, [], torn, ours_moved, theirs_moved)
+    settled = set(ids) - (ours_moved - theirs_moved)
+    loose = {id for id in ids if id not in rank or id in ours_moved} - (set(theirs) - ours_moved)
+    placed = set(ids)
+    for at, id in enumerate(theirs):
+        if id in kept and id not in placed:
+            _insert(order, id, next((n for n in reversed(theirs[:at]) if n in settled), None), loose)
+            placed.add(id)
+            settled.add(id)
+    return order
+
+
+def passed(one: Sequence[int], other: Sequence[int], id: int) -> set[int]:
+    """What stands on another side of `id` in the one list than in the other."""
+    here, there = _above(one, id), _above(other, id)
+    common = set(one) & set(other)
+    return (here ^ there) & common - {id} if id in common else set()
+
+
+def _moved(ids: Sequence[int], rank: dict[int, int]) -> set[int]:
+    known = [id for id in ids if id in rank]
+    stayed = {known[n] for n in rising([rank[id] for id in known])}
+    return set(known) - stayed
+
+
+def _agree(id: int, ours: Sequence[int], theirs: Sequence[int]) -> bool:
+    """Whether both have the same neighbour above or below."""
+    a, b = ours.index(id), theirs.index(id)
+    above = ours[a - 1] == theirs[b - 1] if a and b else a == b
+    below = ours[a + 1 : a + 2] == theirs[b + 1 : b + 2]
+    return above or below
+
+
+def _insert(order: Sequenced, id: int, before: int | None, loose: set[int]) -> None:
+    """After `before`, and after what ours put there."""
+    at = order.ids.index(before) + 1 if before is not None else 0
+    while at < len(order.ids) and order.ids[at] in loose:
+        order.met.append((order.ids[at], id))
+        at += 1
+    order.ids.insert(at, id)
+
+
+def _above(ids: Sequence[int], id: int) -> set[int]:
+    return set(ids[: ids.index(id)]) if id in ids else set()
