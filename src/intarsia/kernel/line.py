@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from msgspec import Struct
 
@@ -46,10 +46,12 @@ def acquire(
     *,
     wait: float = 0,
     note: str = "",
+    withdrawn: Callable[[], bool] = lambda: False,
 ) -> Grant:
     """Grant all resources or none, waiting up to `wait` seconds (0: try once) for those who hold them or were first.
 
-    Raises Held when that time is over, Deadlock when waiting could never end, InputError for a bad request.
+    Raises Held when that time is over, or within SIGN_OF_LIFE seconds of `withdrawn` saying that nobody wants it any
+    more; Deadlock when waiting could never end; InputError for a bad request.
     """
     asked = wants(resources)
     leases.check_ttl(ttl)
@@ -60,7 +62,7 @@ def acquire(
     if not wait:
         with database.transaction() as tx:
             return request(tx, session, asked, ttl, note)
-    return _wait_in_line(database, session, asked, ttl, note, time.monotonic() + wait)
+    return _wait_in_line(database, session, asked, ttl, note, time.monotonic() + wait, withdrawn)
 
 
 def release(database: Database, session: str, resources: Collection[str]) -> list[str]:
@@ -172,7 +174,15 @@ def leave(tx: Transaction, turn: int) -> None:
     tx.wake()
 
 
-def _wait_in_line(database: Database, session: str, asked: list[Want], ttl: int, note: str, deadline: float) -> Grant:
+def _wait_in_line(
+    database: Database,
+    session: str,
+    asked: list[Want],
+    ttl: int,
+    note: str,
+    deadline: float,
+    withdrawn: Callable[[], bool],
+) -> Grant:
     turn: int | None = None
     try:
         while True:
@@ -183,7 +193,7 @@ def _wait_in_line(database: Database, session: str, asked: list[Want], ttl: int,
                 turn = None
                 return outcome
             turn, held = outcome
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or withdrawn():
                 raise held
             _watch(database, session, asked, turn, seen, min(deadline, time.monotonic() + SIGN_OF_LIFE))
     finally:
