@@ -1,0 +1,146 @@
+"""Which unit of one version is which unit of another, among siblings: names change, and units move.
+
+In this order: the same key and text; the same key and kind; the same key; the same text but for the name (renamed);
+the same kind and mostly the same words (renamed and edited); what has no name and stands between the same neighbours.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+
+from intarsia.code.outline import Outline, Unit
+
+ALIKE = 0.7
+MIN_RENAMED = 40  # bytes; what is shorter is alike by chance
+MAX_COMPARED = 2_500  # pairs
+_WORD = re.compile(rb"\w+|[^\w\s]")
+_ORDINAL = re.compile(r"#\d+")
+_Trait = Callable[[Unit, Outline], Hashable]
+
+
+def pair(a: Sequence[Unit], in_a: Outline, b: Sequence[Unit], in_b: Outline) -> dict[int, Unit]:
+    """For each index in `a` whose unit lives on, that unit of `b`; siblings of one container, or of the file."""
+    matching = _Matching(a, in_a, b, in_b)
+    for trait in (_key_and_text, _key_and_kind, _key, _masked):
+        matching.by(trait)
+    matching.by_words()
+    matching.by_neighbours()
+    return {i: b[j] for i, j in matching.found.items()}
+
+
+def moved(ranks: Sequence[int]) -> set[int]:
+    """Of things that had the order 0, 1, 2 … and now stand at `ranks`: the ranks of the fewest that must have moved."""
+    tails: list[int] = []
+    ends: list[int] = []
+    before: list[int] = []
+    for i, rank in enumerate(ranks):
+        at = bisect_left(tails, rank)
+        if at == len(tails):
+            tails.append(rank)
+            ends.append(i)
+        else:
+            tails[at], ends[at] = rank, i
+        before.append(ends[at - 1] if at else -1)
+    stayed = set()
+    i = ends[-1] if ends else -1
+    while i >= 0:
+        stayed.add(ranks[i])
+        i = before[i]
+    return set(ranks) - stayed
+
+
+def without_ordinals(key: str) -> str:
+    return _ORDINAL.sub("", key) if "#" in key else key
+
+
+class _Matching:
+    """`found`: index in a → index in b."""
+
+    def __init__(self, a: Sequence[Unit], in_a: Outline, b: Sequence[Unit], in_b: Outline) -> None:
+        self.a, self.in_a, self.b, self.in_b = a, in_a, b, in_b
+        self.found: dict[int, int] = {}
+        self.taken: set[int] = set()
+
+    def match(self, i: int, j: int) -> None:
+        self.found[i] = j
+        self.taken.add(j)
+
+    def left_a(self) -> list[int]:
+        return [i for i in range(len(self.a)) if i not in self.found]
+
+    def left_b(self) -> list[int]:
+        return [j for j in range(len(self.b)) if j not in self.taken]
+
+    def by(self, trait: _Trait) -> None:
+        """Pair what shares a trait, first with first; None is no trait."""
+        left = self.left_a()
+        if not left:
+            return
+        candidates: defaultdict[Hashable, list[int]] = defaultdict(list)
+        for j in reversed(self.left_b()):
+            candidates[trait(self.b[j], self.in_b)].append(j)
+        candidates.pop(None, None)
+        for i in left:
+            same = candidates.get(trait(self.a[i], self.in_a))
+            if same:
+                self.match(i, same.pop())
+
+    def by_words(self) -> None:
+        left_a = [i for i in self.left_a() if _can_be_renamed(self.a[i])]
+        left_b = [j for j in self.left_b() if _can_be_renamed(self.b[j])]
+        if not 0 < len(left_a) * len(left_b) <= MAX_COMPARED:
+            return
+        words_a = {i: _words(self.a[i], self.in_a) for i in left_a}
+        words_b = {j: _words(self.b[j], self.in_b) for j in left_b}
+        pairs = ((i, j) for i in left_a for j in left_b if self.a[i].kind == self.b[j].kind)
+        likeness = sorted((-_likeness(words_a[i], words_b[j]), i, j) for i, j in pairs)
+        for unlike, i, j in likeness:
+            if -unlike >= ALIKE and i not in self.found and j not in self.taken:
+                self.match(i, j)
+
+    def by_neighbours(self) -> None:
+        """A nameless statement that was changed in place follows what it followed."""
+        for i in self.left_a():
+            unit = self.a[i]
+            if unit.name:
+                continue
+            j = self.found.get(i - 1, -2) + 1 if i else 0
+            if 0 <= j < len(self.b) and j not in self.taken:
+                other = self.b[j]
+                if not other.name and other.kind == unit.kind:
+                    self.match(i, j)
+
+
+def _key_and_text(unit: Unit, outline: Outline) -> Hashable:
+    return without_ordinals(unit.key), outline.text(unit).strip()
+
+
+def _key_and_kind(unit: Unit, outline: Outline) -> Hashable:
+    return (unit.key, unit.kind) if unit.name else None
+
+
+def _key(unit: Unit, outline: Outline) -> Hashable:
+    return without_ordinals(unit.key) if unit.name else None
+
+
+def _masked(unit: Unit, outline: Outline) -> Hashable:
+    """The text with the name left out. Imports are all the same without theirs."""
+    text = outline.text(unit).strip()
+    if not unit.name or unit.kind == "import" or len(text) < MIN_RENAMED:
+        return None
+    return unit.kind, text.replace(unit.name.encode(), b"\0")
+
+
+def _can_be_renamed(unit: Unit) -> bool:
+    return unit.units is None and unit.kind not in ("comment", "import")
+
+
+def _words(unit: Unit, outline: Outline) -> set[bytes]:
+    return set(_WORD.findall(outline.text(unit)))
+
+
+def _likeness(one: set[bytes], other: set[bytes]) -> float:
+    return len(one & other) / (len(one | other) or 1)
