@@ -1,0 +1,102 @@
+"""What the index knows of one content: its units, and the names that each of them uses."""
+
+from __future__ import annotations
+
+import re
+from zlib import crc32
+
+from msgspec import Struct
+
+from intarsia.code.languages import language_of
+from intarsia.code.mentions import mentions, words
+from intarsia.code.outline import Outline, Unit, outline
+
+_IDENTIFIER = re.compile(r"[^\W\d][\w$]*[?!]?")
+_NOT_DEFINING = frozenset({"import", "comment", "call", "call_expression", "ERROR", "file"})
+
+
+class Row(Struct, array_like=True, gc=False):
+    """A unit, from its first line to its last, from 1; `words` are positions in the record's names; a hash is 0 where
+    there is no such part."""
+
+    key: str
+    name: str
+    kind: str
+    line: int
+    last: int
+    signature: int
+    body: int
+    words: tuple[int, ...]
+
+    @property
+    def defines(self) -> bool:
+        """Whether others can use the unit by its name."""
+        return bool(_IDENTIFIER.fullmatch(self.name)) and self.kind not in _NOT_DEFINING
+
+
+class Record(Struct, array_like=True, gc=False):
+    """What is known of one content. Of `names`, those after a dot begin with one; `imports` are words of imports."""
+
+    language: str
+    lines: int
+    names: tuple[str, ...]
+    units: tuple[Row, ...]
+    imports: frozenset[str]
+
+
+def record_of(path: str, data: bytes) -> Record | None:
+    """None when the language is not known."""
+    language = language_of(path, data)
+    return None if language is None else _Reader(outline(data, language), language).record()
+
+
+class _Reader:
+    def __init__(self, source: Outline, language: str) -> None:
+        self.source = source
+        self.language = language
+        self.names: dict[bytes, int] = {}
+        self.imports: set[bytes] = set()
+
+    def record(self) -> Record:
+        data, line, position, rows = self.source.data, 1, 0, list[Row]()
+        for unit in self.source.walk():
+            line += data.count(b"\n", position, unit.core)
+            position = unit.core
+            rows.append(self.row(unit, line))
+        return Record(
+            self.language,
+            data.count(b"\n") + (not data.endswith(b"\n") and bool(data)),
+            tuple(name.decode(errors="replace") for name in self.names),
+            tuple(rows),
+            frozenset(word.decode(errors="replace") for word in self.imports),
+        )
+
+    def row(self, unit: Unit, line: int) -> Row:
+        data = self.source.data
+        body = unit.open if unit.units is not None else unit.signature or unit.end
+        found = self.used(unit)
+        names = self.names
+        return Row(
+            unit.key,
+            unit.name,
+            unit.kind,
+            line,
+            line + data.count(b"\n", unit.core, unit.end - 1),
+            crc32(data[unit.core : body]),
+            0 if unit.units is not None or body == unit.end else crc32(data[body : unit.end]),
+            tuple([names.setdefault(name, len(names)) for name in found]),
+        )
+
+    def used(self, unit: Unit) -> set[bytes]:
+        """Names in the unit, but not in its members."""
+        data = self.source.data
+        if unit.kind == "comment":
+            return set()
+        if unit.kind == "import":
+            found = words(data, unit.core, unit.end)
+            self.imports |= found
+            return found
+        if unit.units is None:
+            return mentions(data, unit.core, unit.end, self.language)
+        footer = mentions(data, unit.close, unit.end, self.language) if unit.end - unit.close > 2 else set()
+        return mentions(data, unit.core, unit.open, self.language) | footer

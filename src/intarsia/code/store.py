@@ -1,0 +1,212 @@
+"""Where the index keeps what it knows of each content: a cache in one SQLite file, which may vanish at any time.
+
+Contents, not paths, are the keys, so that any number of processes, each with its own version of the repository, share
+the file without a word. The file's name tells by which code it was made, and how often it had to be begun anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import msgspec
+from msgspec import Struct
+
+from intarsia.code.record import Record
+from intarsia.errors import DatabaseError
+
+BUSY_SECONDS = 30.0
+KEEP_DAYS = 7
+SECONDS_OF_A_DAY = 86_400
+_MADE_BY = ("index", "languages", "mentions", "naming", "outline", "record", "splitter", "store")
+_AT_ONCE = 500
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS contents (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, day INTEGER NOT NULL, units INTEGER NOT NULL,
+    lines INTEGER NOT NULL, record BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS mentions (name INTEGER, content INTEGER, PRIMARY KEY (name, content)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS definitions (name INTEGER, content INTEGER, PRIMARY KEY (name, content)) WITHOUT ROWID;
+"""
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """A content in the store."""
+
+    id: int
+    day: int
+    units: int
+    lines: int
+
+
+class Unusable(DatabaseError):
+    """The file is damaged, locked for long or can't be written; whoever meets this begins another one."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+
+class Store:
+    """In a directory, or in memory when there is none; in a file with a number greater than `after`."""
+
+    def __init__(self, place: Path | None, after: int = -1) -> None:
+        self.path: Path | None = None
+        self.number = 0
+        if place is not None:
+            self.path, self.number = _file(place, after)
+        try:
+            self._connection = sqlite3.connect(
+                self.path or ":memory:", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=OFF")
+            self._connection.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise Unusable(str(error)) from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def known(self, keys: Collection[str]) -> dict[str, Entry]:
+        """Those contents that are there."""
+        found: dict[str, Entry] = {}
+        for some in _chunks(list(keys)):
+            marks = ",".join("?" * len(some))
+            for key, *entry in self._all(
+                f"SELECT key, id, day, units, lines FROM contents WHERE key IN ({marks})", some
+            ):
+                found[key] = Entry(*entry)
+        return found
+
+    def add(self, records: Sequence[tuple[str, Record]]) -> dict[str, Entry]:
+        """Keep records under their keys; what another process kept meanwhile stays."""
+        day = _today()
+        rows = [(key, day, len(record.units), record.lines, _encode(record)) for key, record in records]
+        with self._writing():
+            self._many("INSERT OR IGNORE INTO contents (key, day, units, lines, record) VALUES (?, ?, ?, ?, ?)", rows)
+            ids = self.known([key for key, _ in records])
+            for table, names in (("mentions", _mentioned), ("definitions", _defined)):
+                pairs = sorted({(name, ids[key].id) for key, record in records for name in names(record)})
+                self._many(f"INSERT OR IGNORE INTO {table} VALUES (?, ?)", pairs)
+        return ids
+
+    def record(self, content: int) -> Record | None:
+        rows = self._all("SELECT record FROM contents WHERE id = ?", [content])
+        return _unpacked(rows[0][0]) if rows else None
+
+    def mentioning(self, name: str) -> list[int]:
+        return [row[0] for row in self._all("SELECT content FROM mentions WHERE name = ?", [_number(name)])]
+
+    def defining(self, name: str) -> list[int]:
+        return [row[0] for row in self._all("SELECT content FROM definitions WHERE name = ?", [_number(name)])]
+
+    def keep(self, entries: Collection[Entry]) -> None:
+        """Say once a day that these are in use, and drop what nobody used for a week."""
+        today = _today()
+        stale = [entry.id for entry in entries if entry.day < today]
+        if not stale:
+            return
+        with self._writing():
+            self._many("UPDATE contents SET day = ? WHERE id = ?", [(today, content) for content in stale])
+            old = self._all("SELECT id, record FROM contents WHERE day < ?", [today - KEEP_DAYS])
+            for content, packed in old:
+                record = _unpacked(packed)
+                self._many("DELETE FROM mentions WHERE name = ? AND content = ?", _pairs(_mentioned(record), content))
+                self._many("DELETE FROM definitions WHERE name = ? AND content = ?", _pairs(_defined(record), content))
+            self._many("DELETE FROM contents WHERE id = ?", [(content,) for content, _ in old])
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._all("BEGIN IMMEDIATE", ())
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            raise
+        self._all("COMMIT", ())
+
+    def _all(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise Unusable(str(error)) from error
+
+    def _many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        try:
+            self._connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise Unusable(str(error)) from error
+
+
+def _unpacked(packed: bytes) -> Record:
+    try:
+        return _decode(packed)
+    except msgspec.MsgspecError as error:
+        raise Unusable(str(error)) from error
+
+
+def _mentioned(record: Record) -> set[int]:
+    return {_number(name.removeprefix(".")) for name in record.names}
+
+
+def _defined(record: Record) -> set[int]:
+    return {_number(row.name) for row in record.units if row.defines}
+
+
+def _pairs(names: set[int], content: int) -> list[tuple[int, int]]:
+    return [(name, content) for name in names]
+
+
+def _number(name: str) -> int:
+    """A name as 32 bits, so that no table of names is needed; the records tell apart what shares a number."""
+    return crc32(name.encode("utf-8", "surrogateescape"))
+
+
+def _chunks(keys: list[str]) -> Iterator[list[str]]:
+    for at in range(0, len(keys), _AT_ONCE):
+        yield keys[at : at + _AT_ONCE]
+
+
+def _today() -> int:
+    return int(time.time()) // SECONDS_OF_A_DAY
+
+
+def _file(place: Path, after: int) -> tuple[Path, int]:
+    """The newest file that this code made, if it is newer than `after`. A damaged one is left to those who have it
+    open, and its name is not used again."""
+    kind = f"names-{_made_by()}-"
+    numbers = (path.stem.removeprefix(kind) for path in place.glob(f"{kind}*.db"))
+    number = max([after + 1, *(int(number) for number in numbers if number.isdigit())])
+    path = place / f"{kind}{number}.db"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _tidy(place, kind, number)
+    except OSError as error:
+        raise Unusable(f"{place}: {error.strerror}") from error
+    return path, number
+
+
+def _tidy(place: Path, kind: str, number: int) -> None:
+    """Remove the files that were found damaged, and those of other versions of this code that had their week."""
+    damaged = {f"{kind}{before}.db{suffix}" for before in range(number) for suffix in ("", "-wal", "-shm")}
+    oldest = time.time() - KEEP_DAYS * SECONDS_OF_A_DAY
+    for path in place.glob("names-*"):
+        if path.name in damaged or (not path.name.startswith(kind) and path.stat().st_mtime < oldest):
+            path.unlink(missing_ok=True)
+
+
+@cache
+def _made_by() -> str:
+    here = Path(__file__).parent
+    sources = b"".join((here / f"{name}.py").read_bytes() for name in _MADE_BY)
+    return blake2b(sources, digest_size=6).hexdigest()
