@@ -6,8 +6,11 @@ import json
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from intarsia.agents import Driver
+from intarsia.agents.claude import ClaudeDriver
+from intarsia.agents.codex import CodexDriver
 from intarsia.testing import Step, ToolCall
 
 RETRIES = 2
@@ -38,6 +41,20 @@ class AgentProgram(Protocol):
 
     def shell(self, command: str) -> Step: ...
 
+    def escalated(self, command: str) -> Step:
+        """A command that has to write, where that has to be said."""
+        ...
+
+    def call(self, tool: str, given: dict[str, Any]) -> ToolCall: ...
+
+    def ours(self, tool: str, given: dict[str, Any]) -> Step:
+        """A tool of intarsia's."""
+        ...
+
+    def with_missing_server(self) -> Driver:
+        """Its driver, with a tool server `gone` that is not there."""
+        ...
+
 
 class ClaudeCode:
     name = "claude"
@@ -64,6 +81,18 @@ class ClaudeCode:
 
     def shell(self, command: str) -> Step:
         return Step(tools=[ToolCall("Bash", {"command": command, "description": "As scripted"})])
+
+    escalated = shell
+
+    def call(self, tool: str, given: dict[str, Any]) -> ToolCall:
+        return ToolCall(tool, given)
+
+    def ours(self, tool: str, given: dict[str, Any]) -> Step:
+        return Step(tools=[ToolCall(f"mcp__intarsia__{tool}", given)])
+
+    def with_missing_server(self) -> Driver:
+        servers = {"mcpServers": {"gone": {"command": "/no/such/server", "args": []}}}
+        return ClaudeDriver(options=[f"--mcp-config={json.dumps(servers)}"])
 
 
 class Codex:
@@ -113,6 +142,19 @@ class Codex:
 
     def shell(self, command: str) -> Step:
         return Step(tools=[ToolCall("exec_command", {"cmd": command})])
+
+    def escalated(self, command: str) -> Step:
+        more = {"sandbox_permissions": "require_escalated", "justification": "It has to write."}
+        return Step(tools=[ToolCall("exec_command", {"cmd": command, **more})])
+
+    def call(self, tool: str, given: dict[str, Any]) -> ToolCall:
+        return ToolCall(tool, given)
+
+    def ours(self, tool: str, given: dict[str, Any]) -> Step:
+        return Step(tools=[ToolCall(tool, given)])
+
+    def with_missing_server(self) -> Driver:
+        return CodexDriver(options=["-c", 'mcp_servers.gone.command="/no/such/server"'])
 
 
 def package(name: str) -> Path:

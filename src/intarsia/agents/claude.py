@@ -336,13 +336,20 @@ def _outcome(result: Json) -> Outcome:
     if result.get("stop_reason") in _STOPS:
         return _STOPS[result["stop_reason"]]
     if result.get("is_error") is not False or result.get("subtype") != "success":
-        status = result.get("api_error_status")
+        status, kind = result.get("api_error_status"), result.get("api_error")
         unreachable = result.get("terminal_reason") == "api_error" or status is not None
-        return _STATUS.get(status, "api_error") if unreachable else "failed"
+        return _STATUS.get(status) or _KINDS.get(kind, "api_error") if unreachable else "failed"
     return "completed"
 
 
 _STOPS: dict[str, Outcome] = {"refusal": "refused", "max_tokens": "truncated"}
+_KINDS: dict[str | None, Outcome] = {
+    "max_output_tokens": "truncated",
+    "authentication_failed": "auth",
+    "billing_error": "rate_limited",
+    "rate_limit": "rate_limited",
+    "overloaded": "overloaded",
+}
 _STATUS: dict[int | None, Outcome] = {
     401: "auth",
     403: "auth",

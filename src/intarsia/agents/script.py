@@ -12,7 +12,8 @@
     ]
 
 The issue `"*"` stands for all that have no entry. A turn that is not written does nothing. With `asks = true` at the
-top of the file it asks before each edit and each command; a step that is refused is left out, and it goes on.
+top of the file it asks before each edit and each command; a step that is refused is left out, and it goes on. Where
+the turn offers tools to read and write files and to commit, it uses those; a tool that refuses ends the turn.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from __future__ import annotations
 import subprocess
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -43,7 +45,7 @@ from intarsia.agents import (
 )
 from intarsia.agents.asking import Questions
 from intarsia.agents.supervision import end_marked, spawn
-from intarsia.errors import ConfigError
+from intarsia.errors import ConfigError, IntarsiaError, NotFound
 
 TICK = 0.05
 Step = dict[str, Any]
@@ -86,6 +88,7 @@ class Performance:
         self._turn = turn
         self._steps = steps
         self._questions = Questions(turn.approver) if asks else None
+        self._tools = {tool.name: tool for tool in turn.tools}
         self._said: list[str] = []
         self._shell_used = False
 
@@ -153,6 +156,9 @@ class Performance:
         return Ask("edit", id, edits=(edit,))
 
     def _perform(self, step: Step) -> Iterator[AgentEvent]:
+        if "write" in self._tools and (given := _by_tools(step)) is not None:
+            yield from self._call(given)
+            return
         match step:
             case {"write": path, "text": text}:
                 self._place(path).write_text(text, encoding="utf-8")
@@ -181,6 +187,18 @@ class Performance:
                 yield Usage(scope=self._turn.conversation or f"turn-{self._turn.number}", **figures)
             case {"end": outcome}:
                 raise _Ended(step.get("text", ""), outcome)
+
+    def _call(self, change: Callable[[Call], None]) -> Iterator[AgentEvent]:
+        """Do it by the turn's tools, in another thread: they may wait for others."""
+        with ThreadPoolExecutor(1, "tool") as executor:
+            done = executor.submit(change, lambda name, given: self._tools[name].call(given))
+            while True:
+                try:
+                    return done.result(TICK)
+                except TimeoutError:
+                    yield Waiting()
+                except IntarsiaError as refused:
+                    raise _Ended(f"{refused.message} {refused.hint}".strip()) from refused
 
     def _path(self, name: str) -> Path:
         return self._turn.workspace / name
@@ -214,6 +232,44 @@ class Performance:
                 yield Waiting()
         if code:
             raise _Ended(f"{argv[2]!r} ended with exit code {code}")
+
+
+Call = Callable[[str, Mapping[str, Any]], str]
+
+
+def _by_tools(step: Step) -> Callable[[Call], None] | None:
+    """How a step that changes files is done by tools; None for the others."""
+    match step:
+        case {"write": path, "text": text}:
+            return lambda call: _write(call, path, lambda _: text)
+        case {"append": path, "text": text}:
+            return lambda call: _write(call, path, lambda before: before + text)
+        case {"replace": path, "old": old, "new": new}:
+            return lambda call: _write(call, path, lambda before: _replaced(path, before, old, new))
+        case {"delete": path}:
+            return lambda call: _ignore(call("remove", {"path": path}))
+        case {"commit": message}:
+            return lambda call: _ignore(call("commit", {"message": message}))
+        case _:
+            return None
+
+
+def _write(call: Call, path: str, change: Callable[[str], str]) -> None:
+    try:
+        before = call("read", {"path": path})
+    except NotFound:
+        before = ""
+    call("write", {"path": path, "text": change(before)})
+
+
+def _replaced(path: str, text: str, old: str, new: str) -> str:
+    if old not in text:
+        raise NotFound(f"{path} does not contain {old!r}")
+    return text.replace(old, new, 1)
+
+
+def _ignore(answer: str) -> None:
+    """What the tool says is for agents that read."""
 
 
 def _description(step: Step) -> str:

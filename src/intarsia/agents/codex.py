@@ -1,0 +1,367 @@
+"""Codex, asked before every step: `codex app-server` of the wheel `openai-codex-cli-bin`, by JSON-RPC over its pipes.
+
+Its sandbox lets it read only. A patch, and a command that has to leave the sandbox, needs our approval; what we do not
+answer is not done, and a no refuses that one step and lets the turn go on. The prompt is sent only when the thread says
+that it really runs so.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import intarsia
+from intarsia.agents import (
+    AgentEvent,
+    Answer,
+    Ask,
+    Capabilities,
+    Conversation,
+    Edit,
+    Outcome,
+    RateLimit,
+    Running,
+    Said,
+    ToolResult,
+    ToolUse,
+    Turn,
+    TurnEnd,
+    Usage,
+    mcp,
+)
+from intarsia.agents.asking import Questions
+from intarsia.agents.patches import patched
+from intarsia.agents.wire import Json, Wire, died, one_line
+from intarsia.errors import NotReady
+
+KEYS = ("CODEX_API_KEY", "OPENAI_API_KEY")
+ASKING = {"approvalPolicy": "on-request", "sandbox": "read-only"}
+INSTRUCTIONS = (
+    "The file system is read-only for your commands. Change files with apply_patch. Ask for escalated permissions for "
+    "a command that has to write, such as git commit or a build. A step that is declined was refused for a reason, "
+    "which you are told: do it another way, or leave it and go on."
+)
+NO_METHOD = -32601
+
+
+class CodexDriver:
+    name = "codex"
+    capabilities = Capabilities(
+        asks_edits=True,
+        asks_shell=True,
+        resumes=True,
+        tools=True,
+        usage=True,
+        weaker=(
+            "A command that was allowed runs outside the sandbox, with all rights that you have.",
+            "Its sandbox needs a machine that lets users make namespaces; elsewhere its commands fail until it asks.",
+            "It tells tokens, but no cost; and a refusal of the model looks like a turn without words.",
+        ),
+    )
+
+    def __init__(self, model: str = "", options: Sequence[str] = ()) -> None:
+        self._model = model
+        self._options = options
+
+    def check(self) -> None:
+        program()
+
+    def version(self) -> str:
+        done = subprocess.run([program(), "--version"], capture_output=True, text=True, timeout=30, check=False)
+        return done.stdout.strip().rpartition(" ")[2]
+
+    def start(self, turn: Turn) -> Running:
+        return CodexTurn(turn, self._model, self._options)
+
+    def adopt(self, turn: Turn) -> Running | None:
+        """It talks to the supervisor that started it, and ends with that."""
+        return None
+
+
+def program() -> str:
+    """The program in the wheel, else one on the PATH. Raises NotReady."""
+    spec = find_spec("codex_cli_bin")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        bundled = Path(place) / "bin" / "codex"
+        if bundled.is_file():
+            return str(bundled)
+    if found := shutil.which("codex"):
+        return found
+    raise NotReady("Codex is not installed.", hint="pip install 'intarsia[codex]'")
+
+
+class CodexTurn:
+    """One prompt to Codex, in a process of its own."""
+
+    def __init__(self, turn: Turn, model: str, options: Sequence[str]) -> None:
+        self._turn = turn
+        self._model = model
+        self._thread = turn.conversation
+        self._calls: list[Callable[[Json], None]] = []
+        self._changes: dict[str, Sequence[Json]] = {}
+        self._turn_id = ""
+        self._last_words = ""
+        self._key = next((turn.env[name] for name in KEYS if turn.env.get(name)), "")
+        # A key is for this process only, and goes into no file.
+        store = ["-c", 'cli_auth_credentials_store="ephemeral"'] if self._key else []
+        self._wire = Wire(turn, [program(), "app-server", *store, *options], turn.env, self._hear, died)
+        self._questions = Questions(turn.approver, aside=self._wire.aside)
+        self._wire.begin()
+        client = {"name": "intarsia", "title": "intarsia", "version": intarsia.__version__}
+        self._call("initialize", {"clientInfo": client, "capabilities": {"experimentalApi": True}}, self._begin)
+
+    def events(self) -> Iterator[AgentEvent]:
+        return self._wire.events()
+
+    def stop(self) -> None:
+        self._wire.stop()
+
+    # To the first prompt.
+
+    def _begin(self, _: Json) -> None:
+        self._wire.send({"method": "initialized"})
+        self._call("account/read", {}, self._log_in)
+
+    def _log_in(self, read: Json) -> None:
+        if read.get("account") or not read.get("requiresOpenaiAuth"):
+            self._open()
+        elif self._key:
+            self._call("account/login/start", {"type": "apiKey", "apiKey": self._key}, lambda _: self._open())
+        else:
+            cure = "Log in with `codex login`, or name CODEX_API_KEY under env of the agent."
+            self._wire.finish(TurnEnd("auth", f"Codex has no login. {cure}"))
+
+    def _open(self) -> None:
+        settings: Json = {"cwd": str(self._turn.workspace), **ASKING, "developerInstructions": INSTRUCTIONS}
+        if self._model:
+            settings["model"] = self._model
+        if self._thread:
+            known = {**settings, "threadId": self._thread, "excludeTurns": True}
+            return self._call("thread/resume", known, self._prompt, lambda _: self._start(settings))
+        return self._start(settings)
+
+    def _start(self, settings: Json) -> None:
+        tools = [
+            {"type": "function", "name": tool.name, "description": tool.description, "inputSchema": dict(tool.schema)}
+            for tool in self._turn.tools
+        ]
+        self._call("thread/start", {**settings, "dynamicTools": tools}, self._prompt)
+
+    def _prompt(self, opened: Json) -> None:
+        """The thread is there. Only if it asks, it gets its prompt."""
+        sandbox = (opened.get("sandbox") or {}).get("type")
+        policy, reviewer = opened.get("approvalPolicy"), opened.get("approvalsReviewer")
+        if (policy, sandbox, reviewer) != ("on-request", "readOnly", "user"):
+            return self._refuse(f"it runs with {policy} approvals by {reviewer} in a {sandbox} sandbox")
+        self._thread = opened["thread"]["id"]
+        self._wire.tell(Conversation(self._thread))
+        given = [{"type": "text", "text": self._turn.prompt}]
+        return self._call("turn/start", {"threadId": self._thread, "input": given}, self._started_turn)
+
+    def _started_turn(self, started: Json) -> None:
+        self._turn_id = started["turn"]["id"]
+
+    def _refuse(self, why: str) -> None:
+        self._wire.abort(TurnEnd("unguarded", f"Nothing was done: {why}."))
+
+    # What it tells.
+
+    def _call(
+        self,
+        method: str,
+        params: Json,
+        then: Callable[[Json], None],
+        otherwise: Callable[[Json], None] | None = None,
+    ) -> None:
+        def answered(message: Json) -> None:
+            if "error" not in message:
+                then(message.get("result") or {})
+            elif otherwise is not None:
+                otherwise(message["error"])
+            else:
+                self._wire.finish(TurnEnd("failed", f"{method}: {message['error'].get('message')}"))
+
+        self._calls.append(answered)
+        self._wire.send({"id": len(self._calls) - 1, "method": method, "params": params})
+
+    def _hear(self, message: Json) -> None:
+        params = message.get("params") or {}
+        if "id" in message and "method" not in message:
+            return self._calls[message["id"]](message)
+        if "id" in message:
+            return self._serve(
+                message["method"], params, lambda **answer: self._wire.send({"id": message["id"], **answer})
+            )
+        return self._note(message.get("method"), params)
+
+    def _note(self, method: Any, params: Json) -> None:
+        match method:
+            case "item/started":
+                self._started(params["item"])
+            case "item/completed":
+                self._completed(params["item"])
+            case "thread/tokenUsage/updated" if params.get("threadId") == self._thread:
+                used = params["tokenUsage"]["total"]
+                figures = (used["inputTokens"], used["cachedInputTokens"], used["outputTokens"])
+                self._wire.tell(Usage(self._thread, *figures))
+            case "error" if params.get("willRetry"):
+                self._wire.tell(RateLimit(f"The model's server: {one_line(_message(params['error']))}; it asks again."))
+            case "mcpServer/startupStatus/updated" if params.get("status") == "failed":
+                self._refuse(f"the tool server {params.get('name')} is not connected")
+            case "turn/completed" if params.get("threadId") == self._thread:
+                self._wire.finish(end_of(params["turn"], self._last_words))
+
+    def _started(self, item: Json) -> None:
+        if item["type"] == "fileChange":
+            self._changes[item["id"]] = item["changes"]
+        if text := _shown(item):
+            self._wire.tell(ToolUse(item["id"], text))
+
+    def _completed(self, item: Json) -> None:
+        if item["type"] == "agentMessage":
+            self._last_words = item["text"]
+            self._wire.tell(Said(item["text"]))
+        elif _shown(item):
+            output = item.get("aggregatedOutput") or ""
+            self._wire.tell(ToolResult(item["id"], item.get("status") == "completed", output))
+
+    # What it asks.
+
+    def _serve(self, method: str, params: Json, reply: Callable[..., None]) -> None:
+        match method:
+            case "item/fileChange/requestApproval":
+                changes = self._changes.get(params["itemId"], ())
+                self._ask(Ask("edit", params["itemId"], edits=tuple(edits(changes)), tool="apply_patch"), reply)
+            case "item/commandExecution/requestApproval" if isinstance(params.get("command"), str):
+                place = Path(params.get("cwd") or self._turn.workspace)
+                command = script_of(params["command"])
+                self._ask(Ask("shell", params["itemId"], command=command, cwd=place, tool="exec_command"), reply)
+            case "item/fileChange/requestApproval" | "item/commandExecution/requestApproval":
+                reply(result={"decision": "decline"})
+            case "item/tool/call":
+                name, arguments = params.get("tool"), params.get("arguments") or {}
+                self._wire.aside.do(
+                    lambda: mcp.called(self._turn.tools, name, arguments),
+                    lambda done: reply(
+                        result=_content(*(done.result() if not done.exception() else (False, "It failed.")))
+                    ),
+                )
+            case _:
+                reply(error={"code": NO_METHOD, "message": "Nobody is there to answer this."})
+
+    def _ask(self, ask: Ask, reply: Callable[..., None]) -> None:
+        def answered(answer: Answer) -> None:
+            if not answer.allow and answer.reason:
+                self._tell_why(f"{ask.tool} was declined: {answer.reason}")
+            reply(result={"decision": "accept" if answer.allow else "decline"})
+
+        self._questions.put(ask, answered)
+
+    def _tell_why(self, reason: str) -> None:
+        """A no takes no reason along, so the model reads it as a word of its user's."""
+        given = [{"type": "text", "text": reason}]
+        steer = {"threadId": self._thread, "expectedTurnId": self._turn_id, "input": given}
+        self._call("turn/steer", steer, lambda _: None, lambda _: None)
+
+
+def edits(changes: Sequence[Json]) -> Iterator[Edit]:
+    """The files of a patch, as they would be; a file that moves is gone in one place and new in another."""
+    for change in changes:
+        path, kind, diff = Path(change["path"]), change["kind"], change.get("diff", "")
+        match kind.get("type"):
+            case "add":
+                yield Edit(path, diff)
+            case "delete":
+                yield Edit(path, None, deletes=True)
+            case _:
+                after = patched(_read(path), diff)
+                if moved := kind.get("move_path"):
+                    yield Edit(path, None, deletes=True)
+                yield Edit(Path(moved) if moved else path, after)
+
+
+def script_of(command: str) -> str:
+    """What a shell is asked to run by `SHELL -lc SCRIPT`, as Codex runs all its commands; others as they are."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    is_shell = len(words) == 3 and words[1] in ("-c", "-lc") and Path(words[0]).name in ("sh", "bash", "zsh")
+    return words[2] if is_shell else command
+
+
+def end_of(turn: Json, last_words: str) -> TurnEnd:
+    if turn.get("status") == "completed" and not turn.get("error"):
+        return TurnEnd("completed", "", last_words)
+    error = turn.get("error") or {}
+    message = _message(error) or f"Its turn is {turn.get('status')}."
+    return TurnEnd(_outcome(error, message), message, last_words)
+
+
+def _outcome(error: Json, message: str) -> Outcome:
+    if "content_filter" in message:
+        return "refused"
+    if "max_output_tokens" in message:
+        return "truncated"
+    info = error.get("codexErrorInfo")
+    if isinstance(info, str):
+        return _KINDS.get(info, "api_error")
+    statuses = [kind.get("httpStatusCode") for kind in (info or {}).values() if isinstance(kind, Mapping)]
+    return _STATUS.get(statuses[0], "api_error") if statuses else "failed"
+
+
+_KINDS: dict[str, Outcome] = {
+    "usageLimitExceeded": "rate_limited",
+    "rateLimitExceeded": "rate_limited",
+    "flexUnavailable": "overloaded",
+    "serverOverloaded": "overloaded",
+    "unauthorized": "auth",
+    "cyberPolicy": "refused",
+    "misalignmentPolicyViolation": "refused",
+    "contextWindowExceeded": "exhausted",
+    "sessionBudgetExceeded": "exhausted",
+    "tooManyDenials": "exhausted",
+    "sandboxError": "failed",
+}
+_STATUS: dict[int | None, Outcome] = {
+    401: "auth",
+    403: "auth",
+    429: "rate_limited",
+    503: "overloaded",
+    529: "overloaded",
+}
+
+
+def _message(error: Json) -> str:
+    return " ".join(str(error[key]) for key in ("message", "additionalDetails") if error.get(key))
+
+
+def _shown(item: Json) -> str:
+    """One line about a use of a tool; nothing for what is none."""
+    match item["type"]:
+        case "commandExecution":
+            return one_line(f"exec_command {script_of(item['command'])}")
+        case "fileChange":
+            return one_line("apply_patch " + " ".join(change["path"] for change in item["changes"]))
+        case "mcpToolCall" | "dynamicToolCall":
+            return one_line(f"{item['tool']} {json.dumps(item.get('arguments'))}")
+        case "webSearch":
+            return one_line(f"web_search {item.get('query', '')}")
+    return ""
+
+
+def _content(ok: bool, text: str) -> Json:
+    return {"contentItems": [{"type": "inputText", "text": text}], "success": ok}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError):
+        return ""
