@@ -143,14 +143,18 @@ class Desk:
             worktree = self._worktree or self.left()
             if worktree is None:
                 return
-            kept = worktree.archive(self._claimed.id, "end", self.base)
-            head = worktree.git.line("rev-parse", "HEAD")
-            if kept and head != self.base:
-                self.save(head)
+            if self._claimed.row.stage != "landing":  # then all is on the branch, and here may be a combination
+                self._archive_end(worktree)
             worktree.forget()
         except (GitError, OSError) as error:
             # The slot still names its owner, so the work is archived before the next session gets it.
             self._claimed.record("work_not_archived", problem=str(error), workspace=self._claimed.row.workspace)
+
+    def _archive_end(self, worktree: Worktree) -> None:
+        kept = worktree.archive(self._claimed.id, "end", self.base)
+        head = worktree.git.line("rev-parse", "HEAD")
+        if kept and head != self.base:
+            self.save(head)
 
     def forget(self) -> None:
         """Nothing in the workspace is wanted any more."""
@@ -165,12 +169,12 @@ class Desk:
         if self.head != self.base:
             self._repository.delete_ref(f"refs/heads/{self.branch}")
 
-    def prepare_at(self, worktree: Worktree, commit: str) -> None:
-        """A workspace for checks only: nothing made in it is anybody's work."""
-        self._vacate(worktree)
-        keep = self._context.config.workspace.keep
-        worktree.prepare(None, "landing", commit, self._context.identity, keep)
+    def show(self, commit: str) -> Worktree:
+        """The workspace with what would land in it, for checks; the session's own commits are on its branch by then."""
+        worktree = self.worktree()
+        worktree.show(commit, self._context.config.workspace.keep)
         self._set_up(worktree)
+        return worktree
 
     def env(self, worktree: Worktree) -> dict[str, str]:
         """What agents, checks and setup get: the allow-list, and this workspace's own caches and ports; no keys."""
@@ -202,9 +206,9 @@ class Desk:
     def _prepare(self, worktree: Worktree) -> None:
         self._vacate(worktree)
         keep = self._context.config.workspace.keep
-        worktree.prepare(self._claimed.id, self.branch, self.head, self._context.identity, keep)
-        turn = self._claimed.row.turn
-        worktree.show_target(self._context.target, self.base if turn == 1 else self._context.landing.tip())
+        tip = self.base if self._claimed.row.turn == 1 else self._context.landing.tip()
+        seen = {f"refs/remotes/origin/{self._context.target}": tip}
+        worktree.prepare(self._claimed.id, self.branch, self.head, self._context.identity, keep, seen)
         self._lay_uncommitted(worktree)
         self._set_up(worktree)
 

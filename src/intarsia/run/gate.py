@@ -47,7 +47,7 @@ class Gate:
             return "There is no commit of yours on the current branch." + _hints(found)
         if found.dirty:
             return f"These changes are not committed: {_some(found.dirty)}. Commit them, or remove them."
-        before, after = self._repository.git.run("rev-parse", f"{base}^{{tree}}", f"{found.head}^{{tree}}").split()
+        before, after = self._repository.trees(base, found.head)
         if before == after:
             return "Your commits change nothing: the files are as they were."
         return self._foundation_problem(found, base) if list(found.onto) != [base] else ""

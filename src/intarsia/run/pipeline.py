@@ -28,7 +28,6 @@ from intarsia.run.gate import Gate
 from intarsia.run.outcomes import HANDLING
 from intarsia.run.resolution import Resolution, in_message, make
 from intarsia.run.seat import Seat
-from intarsia.workspace import pool
 from intarsia.workspace.git import was_killed
 from intarsia.workspace.landing import Candidate, InTheWay, MergeConflict, NothingToLand, Work
 from intarsia.workspace.worktree import Inspection, Worktree
@@ -179,7 +178,7 @@ class Pipeline:
         self._report("checking")
         if self._inherited:
             self._desk.restart()
-        tree = self._context.repository.git.line("rev-parse", f"{self._desk.head}^{{tree}}")
+        [tree] = self._context.repository.trees(self._desk.head)
         failure = self._run_checks(tree, self._desk.worktree())
         if failure is None:
             return self._claimed.advance("landing")
@@ -209,10 +208,12 @@ class Pipeline:
         queue = f"land:{self._context.target}"
         work = Work(self._issue.id, self._row.id, self._issue.title, self._desk.base, self._desk.head)
         try:
+            tried = self._inherited
             while not self._commit:
                 lease = self._claimed.wait_for(queue)
                 self._report("landing")
-                self._commit = self._try_to_land(work, lease)
+                self._commit = self._try_to_land(work, lease, tried)
+                tried = True
             self._finish()
         except MergeConflict as conflict:
             self._hand_back(f"{conflict.message} Merge that branch, so that both changes hold.", conflict.other)
@@ -223,11 +224,11 @@ class Pipeline:
         finally:
             self._claimed.release(queue)
 
-    def _try_to_land(self, work: Work, lease: Lease) -> str:
-        """The commit that landed; nothing when the branch moved meanwhile."""
+    def _try_to_land(self, work: Work, lease: Lease, tried: bool) -> str:
+        """The commit that landed, perhaps in an earlier try; nothing when the branch moved meanwhile."""
         landing = self._context.landing
         tip = landing.tip()
-        if landed := landing.landed(work, tip):
+        if tried and (landed := landing.landed(work, tip)):
             return landed
         candidate = landing.combine(work, tip)
         self._check_combination(candidate)
@@ -241,13 +242,7 @@ class Pipeline:
             if all(checks.has_passed(tx, candidate.tree, name, check) for name, check in self._checks().items()):
                 return
         self._report("landing", "checking the combination")
-        slot = self._claimed.take_slot()
-        try:
-            worktree = pool.worktree(self._context.repository, slot)
-            self._desk.prepare_at(worktree, candidate.commit)
-            failure = self._run_checks(candidate.tree, worktree)
-        finally:
-            self._claimed.release(slot)
+        failure = self._run_checks(candidate.tree, self._desk.show(candidate.commit))
         if failure is not None:
             raise RedCombination(failure)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from intarsia.workspace.git import Git, shown
 from intarsia.workspace.repository import ROOT_MARK, Repository
 
 DIRECTORIES = ("objects/info", "objects/pack", "refs/heads", "hooks", "info")
+_FOLDERS = {folder for name in DIRECTORIES for folder in (Path(name), *Path(name).parents)}
 # Files that change what git finds in a repository; only those that the user's has belong into a borrowed one.
 SETTINGS_FILES = ("info/exclude", "info/attributes", "shallow")
 STRAY = (*SETTINGS_FILES, "commondir", "config.worktree", "info/grafts", "objects/info/http-alternates")
@@ -43,38 +45,47 @@ class Borrowed:
         """Take up a repository that another process made."""
         self._given = self._settings(identity)
 
-    def create(self, branch: str, at: str, identity: tuple[str, str]) -> None:
-        """Everything is made anew but the index, which spares git reading every file of the tree again."""
-        index, kept = self.git_dir / "index", self._slot / "index"
-        if index.is_file():
-            index.replace(kept)
-        shutil.rmtree(self.git_dir, ignore_errors=True)
-        for directory in DIRECTORIES:
-            (self.git_dir / directory).mkdir(parents=True)
-        if kept.is_file():
-            kept.replace(index)
+    def create(self, branch: str, refs: Mapping[str, str], identity: tuple[str, str]) -> None:
+        """Leave nothing of a former session but the index, which spares git reading every file of the tree again.
+
+        What is right already stays: a file system may take long to find room for what has just been deleted.
+        """
+        head = self.git_dir / "HEAD"
+        head.unlink(missing_ok=True)
         self._given = self._settings(identity)
+        try:
+            self._sweep()
+        except OSError:  # a session took our rights away from us
+            shutil.rmtree(self.git_dir, ignore_errors=True)
+            self.make_own()
         for name, (content, mode) in self._given.items():
-            write(self.git_dir / name, content, mode)
-        tip = self.git_dir / "refs/heads" / branch
-        tip.parent.mkdir(parents=True, exist_ok=True)
-        tip.write_text(at + "\n", encoding="utf-8")
+            if not _is(self.git_dir / name, content, mode):
+                write(self.git_dir / name, content, mode)
+        packed = "".join(f"{commit} {ref}\n" for ref, commit in sorted(refs.items()))
+        (self.git_dir / "packed-refs").write_text(packed, encoding="utf-8")
         unfinished = self.git_dir / "HEAD.new"
         unfinished.write_text(f"ref: refs/heads/{branch}\n", encoding="utf-8")
-        unfinished.replace(self.git_dir / "HEAD")  # there, whole, only once all the rest is
+        unfinished.replace(head)  # there, whole, only once all the rest is
+
+    def _sweep(self) -> None:
+        for folder, directories, files in os.walk(self.git_dir, topdown=False):
+            inside = Path(folder).relative_to(self.git_dir)
+            for place in [inside / name for name in files]:
+                if str(place) not in self._given and place != Path("index"):
+                    (self.git_dir / place).unlink()
+            for place in [inside / name for name in directories]:
+                if place not in _FOLDERS and inside != Path("objects"):
+                    (self.git_dir / place).rmdir()
 
     def seal(self) -> list[str]:
         """Put the repository's own settings back as they were given; returns what had been changed."""
         changed = self.make_own()
-        link = self._path / ".git"
-        if link.is_symlink() or not link.is_file() or link.read_bytes() != os.fsencode(self._pointer):
+        if self.link():
             changed.append(".git")
-            self.link()
         for name, (content, mode) in self._given.items():
-            actual = self.git_dir / name
-            if not actual.is_file() or actual.read_bytes() != content:
+            if not _is(self.git_dir / name, content):
                 changed.append(name)
-                write(actual, content, mode)
+                write(self.git_dir / name, content, mode)
         hooks = [f"hooks/{hook.name}" for hook in (self.git_dir / "hooks").iterdir()]
         for name in [name for name in (*STRAY, *hooks) if name not in self._given]:
             if (self.git_dir / name).exists():
@@ -110,13 +121,19 @@ class Borrowed:
 
     def branches_beside(self) -> list[str]:
         """Branches with commits that HEAD lacks."""
-        heads = [path for path in (self.git_dir / "refs/heads").rglob("*") if path.is_file()]
-        if len(heads) == 1 and not (self.git_dir / "packed-refs").exists():
+        loose = (path for path in (self.git_dir / "refs/heads").rglob("*") if path.is_file())
+        names = {str(path.relative_to(self.git_dir)) for path in loose}
+        if len(names | {ref for ref in self._packed() if ref.startswith("refs/heads/")}) == 1:
             return []
         return self.git.run("for-each-ref", "--format=%(refname:short)", "refs/heads", "--no-merged=HEAD").split()
 
-    def link(self) -> None:
-        write(self._path / ".git", os.fsencode(self._pointer), 0o644)
+    def link(self) -> bool:
+        """See that the tree leads to this repository; false if it did."""
+        link, pointer = self._path / ".git", os.fsencode(self._pointer)
+        if not link.is_symlink() and _is(link, pointer):
+            return False
+        write(link, pointer, 0o644)
+        return True
 
     def make_own(self) -> list[str]:
         """See that everything here is really here: what leads elsewhere is removed, and never followed."""
@@ -125,14 +142,14 @@ class Borrowed:
             if place.is_symlink() or (place.exists() and not place.is_dir()):
                 changed.append(place.name)
                 place.unlink()
-            place.mkdir(parents=True, exist_ok=True)
-        for folder, directories, files in os.walk(self.git_dir):
-            for path in [Path(folder, name) for name in (*directories, *files)]:
-                if path.is_symlink():
-                    changed.append(shown(str(path.relative_to(self.git_dir))))
-                    path.unlink()
+            if not place.is_dir():
+                place.mkdir(parents=True, exist_ok=True)
+        for path in _links(self.git_dir):
+            changed.append(shown(str(path.relative_to(self.git_dir))))
+            path.unlink()
         for directory in DIRECTORIES:
-            (self.git_dir / directory).mkdir(parents=True, exist_ok=True)
+            if not (self.git_dir / directory).is_dir():
+                (self.git_dir / directory).mkdir(parents=True, exist_ok=True)
         return changed
 
     def _settings(self, identity: tuple[str, str]) -> dict[str, tuple[bytes, int]]:
@@ -173,11 +190,23 @@ class Borrowed:
         try:
             head = (self.git_dir / "HEAD").read_text(encoding="utf-8").strip()
             if head.startswith("ref: "):
-                head = (self.git_dir / head.removeprefix("ref: ")).read_text(encoding="utf-8").strip()
+                head = self._resolved(head.removeprefix("ref: "))
         except (OSError, UnicodeDecodeError):
             head = ""
         known = head == base or (self.git_dir / "objects" / head[:2] / head[2:]).is_file()
         return known or self.git.try_line("rev-parse", "--verify", "--quiet", "HEAD^{commit}") is not None
+
+    def _resolved(self, ref: str) -> str:
+        loose = self.git_dir / ref
+        return loose.read_text(encoding="utf-8").strip() if loose.is_file() else self._packed().get(ref, "")
+
+    def _packed(self) -> dict[str, str]:
+        try:
+            lines = (self.git_dir / "packed-refs").read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return {}
+        entries = (line.split(" ", 1) for line in lines if line[:1] not in ("#", "^"))
+        return {entry[1]: entry[0] for entry in entries if len(entry) == 2}
 
     @property
     def _pointer(self) -> str:
@@ -193,6 +222,28 @@ class Borrowed:
     def _trusted_stamp(self) -> str:
         stamp = self._slot / "index-stamp"
         return stamp.read_text(encoding="ascii") if stamp.is_file() else ""
+
+
+def _links(folder: str | Path) -> list[Path]:
+    """The symbolic links in a directory and below."""
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                found.append(Path(entry.path))
+            elif entry.is_dir():
+                found += _links(entry.path)
+    return found
+
+
+def _is(path: Path, content: bytes, mode: int | None = None) -> bool:
+    """Whether the file is there, with this content, and with this mode if one is given."""
+    try:
+        with path.open("rb") as file:
+            right = mode is None or os.fstat(file.fileno()).st_mode & 0o777 == mode
+            return right and file.read() == content
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return False
 
 
 def write(path: Path, content: bytes, mode: int) -> None:

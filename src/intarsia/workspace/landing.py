@@ -102,12 +102,14 @@ class Landing:
 
     def combine(self, work: Work, tip: str) -> Candidate:
         """Put the work on top of the branch, which is at `tip`; raises MergeConflict or NothingToLand."""
-        before, tree = self._git.run("rev-parse", f"{tip}^{{tree}}", f"{work.head}^{{tree}}").split()
+        before, tree = self._repository.trees(tip, work.head)
         if tip != work.base:
             tree = self._merge(tip, work.head, work.base)
         if tree == before:
             raise NothingToLand(f"These commits change nothing on {self.target}: the same is there already.")
-        return Candidate(tip, self._chain(work, tip, tree), tree)
+        commit = self._chain(work, tip, tree)
+        self._repository.know_tree(commit, tree)
+        return Candidate(tip, commit, tree)
 
     def advance(self, candidate: Candidate) -> bool:
         """Move the branch; false if somebody else moved it first. Raises InTheWay, having changed nothing."""

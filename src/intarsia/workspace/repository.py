@@ -49,6 +49,10 @@ class Repository:
         return Git(self.root)
 
     @cached_property
+    def _trees(self) -> dict[str, str]:
+        return {}
+
+    @cached_property
     def local_config(self) -> list[tuple[str, str]]:
         """The repository's own settings, as they were when first asked for."""
         listing = self.git.run("config", "--local", "--includes", "--list", "-z", ok=(0, 1))
@@ -131,6 +135,17 @@ class Repository:
     def refs(self) -> dict[str, str]:
         listing = self.git.run("for-each-ref", "--format=%(refname) %(objectname)")
         return dict(line.split(" ", 1) for line in listing.splitlines())
+
+    def trees(self, *commits: str) -> list[str]:
+        """The trees of commits, named in full; git is asked for each but once."""
+        if missing := [commit for commit in commits if commit not in self._trees]:
+            found = self.git.run("rev-parse", *(f"{commit}^{{tree}}" for commit in missing)).split()
+            self._trees.update(zip(missing, found, strict=True))
+        return [self._trees[commit] for commit in commits]
+
+    def know_tree(self, commit: str, tree: str) -> None:
+        """Spare git the question about a commit that was just made."""
+        self._trees[commit] = tree
 
     def delete_ref(self, ref: str) -> None:
         self.git.run("update-ref", "-d", ref)

@@ -13,9 +13,10 @@ The repository lies beside the tree, not in it, so an agent that deletes its tre
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,30 +68,44 @@ class Worktree:
 
     @property
     def owner(self) -> str | None:
-        if not self._owner.is_file():
+        named = self._owner.read_text(encoding="utf-8", errors="replace") if self._owner.is_file() else ""
+        if not named:
             return None
-        named = self._owner.read_text(encoding="utf-8", errors="replace")
         return named if re.fullmatch(r"s-[0-9a-f]+", named) else "unknown"
 
     def prepare(
-        self, session: str | None, branch: str, at: str, identity: tuple[str, str], keep: Iterable[str] = ()
+        self,
+        session: str,
+        branch: str,
+        at: str,
+        identity: tuple[str, str],
+        keep: Iterable[str] = (),
+        seen: Mapping[str, str] | None = None,
     ) -> None:
         """Make the tree exactly commit `at`, on `branch`; what a former session left unsaved is archived first.
 
-        Without a session nothing that is made in here is worth keeping.
+        `seen` are other refs that it shall see.
         """
         self.rescue(identity)
         self._own.make_own()
-        shutil.rmtree(self.tmp, ignore_errors=True)
-        for directory in (self.cache, self.tmp):
-            directory.mkdir(exist_ok=True)
-        self._own.create(branch, at, identity)
+        self._own.create(branch, {**(seen or {}), f"refs/heads/{branch}": at}, identity)
         self._own.unhide()
-        self.restore(at, keep)
+        self._renew(("read-tree", "--reset", "-u", at), keep)  # the branch is there already
+        self._owner.write_text(session, encoding="utf-8")  # what is here now is whole, and to be kept
+
+    def show(self, commit: str, keep: Iterable[str] = ()) -> None:
+        """Make the tree exactly this commit, as if it had been prepared for it."""
+        self._own.seal()
+        self._own.unhide()
+        self._renew(("reset", "--quiet", "--hard", commit), keep)
+
+    def _renew(self, move: Sequence[str], keep: Iterable[str]) -> None:
+        if any(self.tmp.iterdir()):
+            shutil.rmtree(self.tmp, ignore_errors=True)
+            self.tmp.mkdir(exist_ok=True)
+        self._reach(move, keep)
         self._empty_submodules()
         self._copy_included()
-        if session is not None:
-            self._owner.write_text(session, encoding="utf-8")  # what is here now is whole, and to be kept
 
     def resume(self, identity: tuple[str, str]) -> None:
         """Take up a workspace that another process prepared."""
@@ -98,15 +113,19 @@ class Worktree:
 
     def restore(self, at: str, keep: Iterable[str] = ()) -> None:
         """Throw away every difference of the tree to commit `at`, ignored files too, except `keep`."""
+        self._reach(("reset", "--quiet", "--hard", at), keep)
+
+    def _reach(self, move: Sequence[str], keep: Iterable[str]) -> None:
+        """Let git move the index and the tree, and clean up after it."""
         self.path.mkdir(parents=True, exist_ok=True)
         self._own.link()
         (self.git_dir / "index.lock").unlink(missing_ok=True)
         try:
-            self.git.run("reset", "--quiet", "--hard", at)
+            self.git.run(*move)
         except GitError:
             # The index may be what is broken; it is only a cache.
             (self.git_dir / "index").unlink(missing_ok=True)
-            self.git.run("reset", "--quiet", "--hard", at)
+            self.git.run(*move)
         self.git.run("clean", "-ffdxq", *(part for pattern in keep for part in ("-e", pattern)))
         self._own.trust_index()
 
@@ -183,7 +202,8 @@ class Worktree:
 
     def forget(self) -> None:
         """Say that all work in here is saved or not wanted."""
-        self._owner.unlink(missing_ok=True)
+        if self._owner.is_file():
+            os.truncate(self._owner, 0)
 
     def remove(self) -> None:
         shutil.rmtree(self.slot, ignore_errors=True)
