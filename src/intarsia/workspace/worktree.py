@@ -13,7 +13,6 @@ The repository lies beside the tree, not in it, so an agent that deletes its tre
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -68,9 +67,9 @@ class Worktree:
 
     @property
     def owner(self) -> str | None:
-        named = self._owner.read_text(encoding="utf-8", errors="replace") if self._owner.is_file() else ""
-        if not named:
+        if not self._owner.is_file():
             return None
+        named = self._owner.read_text(encoding="utf-8", errors="replace")
         return named if re.fullmatch(r"s-[0-9a-f]+", named) else "unknown"
 
     def prepare(
@@ -202,8 +201,7 @@ class Worktree:
 
     def forget(self) -> None:
         """Say that all work in here is saved or not wanted."""
-        if self._owner.is_file():
-            os.truncate(self._owner, 0)
+        self._owner.unlink(missing_ok=True)
 
     def remove(self) -> None:
         shutil.rmtree(self.slot, ignore_errors=True)
