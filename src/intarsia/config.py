@@ -118,6 +118,19 @@ class Agent(Model):
     idle: Annotated[Seconds | None, Meta(description="Overrides limits.idle for this agent.")] = None
 
 
+class Policy(Model):
+    allow: Annotated[
+        list[str],
+        Meta(description="Shell commands to allow although they would be refused; a `*` stands for any words."),
+    ] = field(default_factory=list)
+    deny: Annotated[
+        list[str], Meta(description="Shell commands to refuse besides; wins over allow: 'npm publish *'.")
+    ] = field(default_factory=list)
+    disallowed_tools: Annotated[
+        list[str], Meta(description="Names of an agent's own tools that it may not use, such as 'WebSearch'.")
+    ] = field(default_factory=list)
+
+
 class Queue(Model):
     handler: Annotated[str, Meta(description="Agent that works on it.")] = ""
     sla: Annotated[int, Meta(ge=0, description="Minutes until an issue in it is overdue; 0: never.")] = 0
@@ -156,6 +169,7 @@ class Config(Model):
         dict[str, Check | str],
         Meta(description="Commands that must pass on the exact tree that lands: NAME = 'command', or a table."),
     ] = field(default_factory=dict)
+    policy: Annotated[Policy, Meta(description="What agents may run.")] = field(default_factory=Policy)
     queues: Annotated[dict[str, Queue], Meta(description="Queues by name; 'default' is always there.")] = field(
         default_factory=dict
     )
@@ -218,7 +232,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _variables(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, str]]]:
     """`INTARSIA_RUN_AGENTS` is `run.agents`; a section's name with an unknown key is refused."""
-    for section in ("project", "database", "run", "limits", "workspace", "land", "gate"):
+    for section in ("project", "database", "run", "limits", "workspace", "land", "gate", "policy"):
         model = _model(get_type_hints(Config, include_extras=True)[section])
         assert model is not None
         prefix = f"INTARSIA_{section.upper()}_"

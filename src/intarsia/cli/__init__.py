@@ -27,6 +27,7 @@ COMMANDS = {
     "resolve": "intarsia.cli.session:resolve",
     "mirror": "intarsia.cli.mirror:mirror",
     "sync": "intarsia.cli.sync:sync",
+    "policy": "intarsia.cli.policy:policy",
     "clean": "intarsia.cli.clean:clean",
     "config": "intarsia.cli.setup:config",
     "doctor": "intarsia.cli.doctor:doctor",
