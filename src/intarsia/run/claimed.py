@@ -14,6 +14,7 @@ from intarsia.kernel.issues import Issue
 from intarsia.kernel.leases import Lease
 from intarsia.kernel.sessions import Session
 from intarsia.run.context import Context
+from intarsia.workspace import pool
 
 QUEUE_POLL = 0.02
 ASSURED_FOR = 1.0
@@ -101,6 +102,10 @@ class Claimed:
     def record(self, kind: str, **data: Any) -> None:
         facts = {"run": self._context.run, "issue": self.issue.id, "session": self.id, **data}
         self._fenced(lambda tx: events.record(tx, kind, actor=self._context.supervisor, **facts))
+
+    def take_slot(self) -> str:
+        """Lease a workspace slot of this host; returns its resource."""
+        return self._fenced(lambda tx: pool.acquire(tx, self.id, self._context.host, self._context.config.run.lease))
 
     def wait_for(self, resource: str) -> Lease:
         """Lease a resource as soon as nobody else holds it; raises Aborted when the run is stopped meanwhile."""

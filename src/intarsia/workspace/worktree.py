@@ -74,7 +74,7 @@ class Worktree:
 
     def prepare(
         self,
-        session: str,
+        session: str | None,
         branch: str,
         at: str,
         identity: tuple[str, str],
@@ -83,14 +83,15 @@ class Worktree:
     ) -> None:
         """Make the tree exactly commit `at`, on `branch`; what a former session left unsaved is archived first.
 
-        `seen` are other refs that it shall see.
+        `seen` are other refs that it shall see. Without a session nothing that is made in here is worth keeping.
         """
         self.rescue(identity)
         self._own.make_own()
         self._own.create(branch, {**(seen or {}), f"refs/heads/{branch}": at}, identity)
         self._own.unhide()
         self._renew(("read-tree", "--reset", "-u", at), keep)  # the branch is there already
-        self._owner.write_text(session, encoding="utf-8")  # what is here now is whole, and to be kept
+        if session is not None:
+            self._owner.write_text(session, encoding="utf-8")  # what is here now is whole, and to be kept
 
     def show(self, commit: str, keep: Iterable[str] = ()) -> None:
         """Make the tree exactly this commit, as if it had been prepared for it."""
