@@ -1,6 +1,6 @@
 """Which unit of one version is which unit of another, among siblings: names change, and units move.
 
-In this order: the same key and text; the same key and kind; the same key; the same text but for the name (renamed);
+In this order: what is the same at the beginning and at the end of both lists; the same key and text; the same key and kind; the same key; the same text but for the name (renamed);
 the same kind and mostly the same words (renamed and edited); what has no name and stands between the same neighbours.
 """
 
@@ -24,6 +24,7 @@ _Trait = Callable[[Unit, Outline], Hashable]
 def pair(a: Sequence[Unit], in_a: Outline, b: Sequence[Unit], in_b: Outline) -> dict[int, Unit]:
     """For each index in `a` whose unit lives on, that unit of `b`; siblings of one container, or of the file."""
     matching = _Matching(a, in_a, b, in_b)
+    matching.by_ends()
     for trait in (_key_and_text, _key_and_kind, _key, _masked):
         matching.by(trait)
     matching.by_words()
@@ -73,6 +74,19 @@ class _Matching:
 
     def left_b(self) -> list[int]:
         return [j for j in range(len(self.b)) if j not in self.taken]
+
+    def by_ends(self) -> None:
+        """Up to the first difference, and behind the last; of several with one name, each is then itself."""
+        i, last_a, last_b = 0, len(self.a) - 1, len(self.b) - 1
+        while i <= min(last_a, last_b) and self.same(i, i):
+            self.match(i, i)
+            i += 1
+        while i <= min(last_a, last_b) and self.same(last_a, last_b):
+            self.match(last_a, last_b)
+            last_a, last_b = last_a - 1, last_b - 1
+
+    def same(self, i: int, j: int) -> bool:
+        return _key_and_text(self.a[i], self.in_a) == _key_and_text(self.b[j], self.in_b)
 
     def by(self, trait: _Trait) -> None:
         """Pair what shares a trait, first with first; None is no trait."""

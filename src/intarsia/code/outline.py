@@ -33,6 +33,11 @@ class Unit(Struct, gc=False):
     close: int = 0
     head: int = 0
 
+    @property
+    def lasting(self) -> bool:
+        """Whether it lends its name to its members."""
+        return bool(self.name) and self.kind != "import"
+
 
 class Outline(Struct):
     """Of `data`: top-level `units` tile [0, end), and [end, len(data)) is the tail.
