@@ -86,7 +86,9 @@ class Source:
         while start - lead and not self.lines[start - lead - 1].strip():
             lead += 1
         starts_the_line = not self.lines[node.lineno - 1][: node.col_offset].strip()
-        closed = self.lines[end - 1].endswith("\n") and not self.lines[end - 1].rstrip().endswith("\\")
+        following = next((line for line in self.lines[end:] if line.strip()), "")
+        # A comment further in than the symbol belongs to its end, though not for `ast`.
+        closed = not following.startswith((f"{indent} ", f"{indent}\t"))
         return Symbol(node, parent, start, end, lead, indent) if lead and starts_the_line and closed else None
 
 

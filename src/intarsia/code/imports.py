@@ -51,7 +51,9 @@ def sum_up(ours: bytes, theirs: bytes, language: str | None) -> bytes | None:
 def module(text: bytes, language: str | None) -> bytes:
     """What a list of names is taken from, with all that stands around the list; empty where there is no list."""
     found = _list(text, language)
-    return b"" if found is None else found.head + b"\0" + found.tail.strip()
+    if found is None or (language == "python" and not found.head.lstrip().startswith(b"from")):
+        return b""
+    return found.head + b"\0" + found.tail.strip()
 
 
 def bound(text: bytes, language: str | None) -> set[bytes]:

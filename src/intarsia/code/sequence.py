@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from intarsia.code.lines import rising
+from intarsia.code.identity import moved
 
 
 class Sequenced(Struct):
@@ -46,9 +46,8 @@ def passed(one: Sequence[int], other: Sequence[int], id: int) -> set[int]:
 
 
 def _moved(ids: Sequence[int], rank: dict[int, int]) -> set[int]:
-    known = [id for id in ids if id in rank]
-    stayed = {known[n] for n in rising([rank[id] for id in known])}
-    return set(known) - stayed
+    strayed = moved([rank[id] for id in ids if id in rank])
+    return {id for id, n in rank.items() if n in strayed}
 
 
 def _agree(id: int, ours: Sequence[int], theirs: Sequence[int]) -> bool:
