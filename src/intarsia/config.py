@@ -62,6 +62,16 @@ class Limits(Model):
 
 
 class Workspace(Model):
+    kind: Annotated[
+        str,
+        Meta(
+            pattern="^(worktree|shared)$",
+            description="worktree: each session has a tree of its own; shared: all edit yours, symbol by symbol.",
+        ),
+    ] = "worktree"
+    wait: Annotated[
+        int, Meta(ge=0, description="Seconds an edit of the shared tree waits for a symbol that another session holds.")
+    ] = 60
     setup: Annotated[str, Meta(description="Shell command that prepares a fresh workspace, such as 'npm ci'.")] = ""
     setup_timeout: Annotated[int, Meta(ge=1, description="Seconds the setup command may take.")] = 600
     keep: Annotated[

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from intarsia.agents import Answer, Ask
-from intarsia.workspace.worktree import Worktree
+from intarsia.run.place import Place
 
 YES = Answer(True)
 
@@ -14,9 +14,9 @@ YES = Answer(True)
 class WorkspaceApprover:
     """Lets an agent change the files of its workspace, and nothing else by its tools for files."""
 
-    def __init__(self, worktree: Worktree) -> None:
-        self._path = worktree.path.resolve()
-        self._places = (self._path, worktree.tmp.resolve())
+    def __init__(self, place: Place) -> None:
+        self._path = place.path.resolve()
+        self._places = (self._path, place.tmp.resolve())
 
     def answer(self, ask: Ask, withdrawn: Callable[[], bool]) -> Answer:
         if ask.kind != "edit":
@@ -36,3 +36,19 @@ class WorkspaceApprover:
             return False
         real = path.resolve()
         return any(place in real.parents and ".git" not in real.relative_to(place).parts for place in self._places)
+
+
+class SharedApprover:
+    """In the tree that all share an agent changes files only by our tools: its own would write over what others do."""
+
+    def __init__(self, place: Place) -> None:
+        self._tmp = place.tmp.resolve()
+
+    def answer(self, ask: Ask, withdrawn: Callable[[], bool]) -> Answer:
+        if ask.kind != "edit" or (ask.edits and all(self._tmp in edit.path.resolve().parents for edit in ask.edits)):
+            return YES
+        return Answer(
+            False,
+            "Others edit the same files at this moment. Change them with the tools read, edit, write, insert and import"
+            " of intarsia, or with the commands `intarsia edit`, `intarsia write` …, which keep what others do.",
+        )

@@ -8,6 +8,7 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -17,6 +18,9 @@ from intarsia.kernel.database import Database
 from intarsia.run.progress import Reporter
 from intarsia.workspace.landing import Landing
 from intarsia.workspace.repository import Repository
+
+if TYPE_CHECKING:
+    from intarsia.workspace.shared import Tree
 
 
 @dataclass
@@ -33,6 +37,7 @@ class Context:
     host: str
     supervisor: str
     reporter: Reporter
+    tree: Tree | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from intarsia.agents import environment
+from intarsia.agents import Approver, Tool, environment
 from intarsia.agents.supervision import end_marked, spawn
 from intarsia.errors import GitError
 from intarsia.kernel import sessions
 from intarsia.kernel.database import Transaction
 from intarsia.kernel.sessions import Session
 from intarsia.run import checks
+from intarsia.run.approver import WorkspaceApprover
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
+from intarsia.run.place import Place
 from intarsia.workspace import pool
 from intarsia.workspace.git import shown
 from intarsia.workspace.worktree import ARCHIVE, Inspection, Worktree
@@ -42,6 +44,40 @@ class Desk:
     @property
     def branch(self) -> str:
         return self._claimed.row.branch or ""
+
+    def place(self) -> Place:
+        """Where the agent works. Raises Lost."""
+        return self.worktree()
+
+    def left_place(self) -> Place | None:
+        """Where it was working before it was broken off, if that is still there."""
+        return self.left()
+
+    def bench(self) -> Worktree:
+        """Where the session's checks run. Raises Lost."""
+        return self.worktree()
+
+    def approver(self, place: Place) -> Approver:
+        """Who answers the agent when it asks before it changes something."""
+        return WorkspaceApprover(place)
+
+    def tools(self) -> tuple[Tool, ...]:
+        """What the agent may call to change files, where it can't do that by itself."""
+        return ()
+
+    def come_back(self) -> str:
+        """Take up what another supervisor left; says why where that can't be."""
+        return ""
+
+    def park(self) -> None:
+        """All is committed or archived, so the workspace is free."""
+        self.forget()
+
+    def meet(self) -> str:
+        """Show the session what landed meanwhile; says to the agent where it finds that."""
+        target = self._context.target
+        self.clean().show_target(target, self._context.landing.tip())
+        return f"The newest {target} is here as `origin/{target}`."
 
     def worktree(self) -> Worktree:
         """The session's worktree, as it was left; made and prepared first if it has none. Raises Lost."""
@@ -176,10 +212,10 @@ class Desk:
         self._set_up(worktree)
         return worktree
 
-    def env(self, worktree: Worktree) -> dict[str, str]:
+    def env(self, place: Place) -> dict[str, str]:
         """What agents, checks and setup get: the allow-list, and this workspace's own caches and ports; no keys."""
         settings = self._context.config.workspace
-        first = settings.port_base + settings.ports * (worktree.number - 1)
+        first = settings.port_base + settings.ports * (place.number - 1)
         return {
             **environment.base(),
             environment.MARKER: self._claimed.id,
@@ -187,8 +223,8 @@ class Desk:
             "INTARSIA_ROOT": str(self._repository.root),
             "INTARSIA_PORTS": f"{first}-{first + settings.ports - 1}",
             "PORT": str(first),
-            "TMPDIR": str(worktree.tmp),
-            "XDG_CACHE_HOME": str(worktree.cache),
+            "TMPDIR": str(place.tmp),
+            "XDG_CACHE_HOME": str(place.cache),
         }
 
     def _take(self) -> None:
@@ -240,3 +276,12 @@ class Desk:
         if code != 0:
             how = f"with exit code {code}" if code is not None else f"at its limit of {settings.setup_timeout} s"
             raise GitError(f"The setup command ended {how}; see {log}.")
+
+
+def make_desk(context: Context, claimed: Claimed, report: Callable[[str], None]) -> Desk:
+    """For the kind of workspace that is configured."""
+    if context.tree is None:
+        return Desk(context, claimed, report)
+    from intarsia.run.shared_desk import SharedDesk  # and with it the grammars
+
+    return SharedDesk(context, claimed, report, context.tree)

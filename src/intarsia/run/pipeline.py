@@ -23,9 +23,10 @@ from intarsia.run import checks, prompts, room
 from intarsia.run.checks import Bench, Evidence
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
-from intarsia.run.desk import Desk
+from intarsia.run.desk import make_desk
 from intarsia.run.gate import Gate
 from intarsia.run.outcomes import HANDLING
+from intarsia.run.place import Place
 from intarsia.run.resolution import Resolution, in_message, make
 from intarsia.run.seat import Seat
 from intarsia.workspace.git import was_killed
@@ -62,7 +63,7 @@ class Pipeline:
         self._issue = issue
         self._inherited = inherited
         self._folder = context.folder(session.id)
-        self._desk = Desk(context, self._claimed, lambda text: self._report(self._row.stage, text))
+        self._desk = make_desk(context, self._claimed, lambda text: self._report(self._row.stage, text))
         self._seat = Seat(context, self._claimed, self._desk)
         self._gate = Gate(context.repository, context.config, context.target)
         self._commit = ""
@@ -77,6 +78,9 @@ class Pipeline:
             try:
                 if self._inherited and stage != "working":
                     end_marked(self._row.id)
+                if self._inherited and (problem := self._desk.come_back()):
+                    self._give_up("blocked", problem)
+                    continue
                 stages[stage]()
                 self._inherited = False
             except Aborted as stop:
@@ -105,7 +109,7 @@ class Pipeline:
         self._report("working", "preparing the workspace")
         running = self._adopted() if self._inherited else None
         if running is None:
-            turn = self._turn(self._desk.worktree())
+            turn = self._turn(self._desk.place())
             turn.prompt_file.write_text(turn.prompt, encoding="utf-8")
             self._desk.watch_repository()
             running = self._context.driver.start(turn)
@@ -116,8 +120,8 @@ class Pipeline:
 
     def _adopted(self) -> Running | None:
         """The turn that was begun before, if it can be followed to its end; if not, nothing of it is left."""
-        worktree = self._desk.left()
-        running = self._context.driver.adopt(self._turn(worktree)) if worktree else None
+        place = self._desk.left_place()
+        running = self._context.driver.adopt(self._turn(place)) if place else None
         if running is not None:
             self._claimed.record("agent_adopted", turn=self._row.turn)
             return running
@@ -179,7 +183,7 @@ class Pipeline:
         if self._inherited:
             self._desk.restart()
         [tree] = self._context.repository.trees(self._desk.head)
-        failure = self._run_checks(tree, self._desk.worktree())
+        failure = None if self._has_passed(tree) else self._run_checks(tree, self._desk.bench())
         if failure is None:
             return self._claimed.advance("landing")
         self._desk.clean()
@@ -196,6 +200,10 @@ class Pipeline:
             fence=self._claimed.fence(),
             started=lambda name: self._report(self._row.stage, name),
         )
+
+    def _has_passed(self, tree: str) -> bool:
+        with self._context.database.read() as tx:
+            return all(checks.has_passed(tx, tree, name, check) for name, check in self._checks().items())
 
     def _checks(self) -> dict[str, Check]:
         docs_only = self._row.resolution is not None and self._row.resolution["kind"] == "docs_only"
@@ -238,9 +246,8 @@ class Pipeline:
 
     def _check_combination(self, candidate: Candidate) -> None:
         """Run the checks on the tree that would land, unless all passed on it before; raises RedCombination."""
-        with self._context.database.read() as tx:
-            if all(checks.has_passed(tx, candidate.tree, name, check) for name, check in self._checks().items()):
-                return
+        if self._has_passed(candidate.tree):
+            return
         self._report("landing", "checking the combination")
         failure = self._run_checks(candidate.tree, self._desk.show(candidate.commit))
         if failure is not None:
@@ -261,11 +268,9 @@ class Pipeline:
 
     def _hand_back(self, problem: str, other: str) -> None:
         """Return the work to its agent, with the branch as it is now and what the others changed there."""
-        target = self._context.target
-        self._desk.clean().show_target(target, self._context.landing.tip())
+        shown = self._desk.meet()
         self._follow_up(
-            f"{problem}\n\nThe newest {target} is here as `origin/{target}`. Since you began, this landed there:\n\n"
-            f"```diff\n{other[:DIFF_SHOWN]}\n```"
+            f"{problem}\n\n{shown} Since you began, this landed there:\n\n```diff\n{other[:DIFF_SHOWN]}\n```"
         )
 
     def _landed_since(self) -> str:
@@ -333,7 +338,7 @@ class Pipeline:
 
     def _park(self, reason: str, resume: str) -> None:
         self._clear_processes()
-        self._desk.forget()
+        self._desk.park()
         self._claimed.park(reason, resume)
 
     # Small words.
@@ -342,12 +347,12 @@ class Pipeline:
     def _row(self) -> Session:
         return self._claimed.row
 
-    def _turn(self, worktree: Worktree) -> Turn:
-        return self._seat.turn(worktree, self._row.prompt or self._task())
+    def _turn(self, place: Place) -> Turn:
+        return self._seat.turn(place, self._row.prompt or self._task())
 
     def _task(self) -> str:
         commands = [check.command for check in self._context.config.check_list().values()]
-        return prompts.task(self._issue, self._context.target, commands)
+        return prompts.task(self._issue, self._context.target, commands, shared=self._context.tree is not None)
 
     def _require_room(self, problem: str = "") -> None:
         """What fails on a full disk proves nothing: raises NotReady, which leaves the session to the next run."""

@@ -9,10 +9,10 @@ from string import Template
 from intarsia.kernel.issues import Issue
 
 
-def task(issue: Issue, target: str, checks: Collection[str]) -> str:
+def task(issue: Issue, target: str, checks: Collection[str], *, shared: bool = False) -> str:
     named = "\n".join(f"  - `{command}`" for command in checks)
     return _fill(
-        "task.md",
+        "task_shared.md" if shared else "task.md",
         issue=issue.id,
         title=issue.title,
         body=issue.body or "(There is no longer description.)",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from intarsia.agents import Conversation, Event, Limits, RateLimit, Said, ToolUse, Turn, Usage, environment
 from intarsia.run import secret, tools, usage
-from intarsia.run.approver import WorkspaceApprover
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
 from intarsia.run.desk import Desk
-from intarsia.workspace.worktree import Worktree
+from intarsia.run.place import Place
 
 
 class Seat:
@@ -23,11 +22,11 @@ class Seat:
         idle = limits.idle if agent.idle is None else agent.idle
         return Limits(wall, idle, limits.output)
 
-    def turn(self, worktree: Worktree, prompt: str) -> Turn:
+    def turn(self, place: Place, prompt: str) -> Turn:
         row, folder = self._claimed.row, self._context.folder(self._claimed.id)
         env = {
             **environment.base([*self._context.config.run.env, *self._context.agent.env]),
-            **self._desk.env(worktree),
+            **self._desk.env(place),
             "INTARSIA_ROLE": "agent",
             "INTARSIA_TURN": str(row.turn),
             "INTARSIA_SECRET": secret.read(folder),
@@ -37,13 +36,13 @@ class Seat:
             issue=row.issue,
             number=row.turn,
             prompt=prompt,
-            workspace=worktree.path,
+            workspace=place.path,
             folder=folder,
             env=env,
             limits=self.limits(),
             conversation=row.vendor_id or "",
-            approver=WorkspaceApprover(worktree),
-            tools=tools.for_session(self._context.database, row, self._show),
+            approver=self._desk.approver(place),
+            tools=(*tools.for_session(self._context.database, row, self._show), *self._desk.tools()),
         )
 
     def note(self, event: Event) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from intarsia.agents import Driver
 from intarsia.agents.command import CommandDriver
 from intarsia.agents.script import ScriptDriver
 from intarsia.config import Agent, Config
-from intarsia.errors import ConfigError
+from intarsia.errors import ConfigError, NotReady
 from intarsia.kernel.database import Database
 from intarsia.run.context import Context, host_name, supervisor_id
 from intarsia.run.progress import Reporter
 from intarsia.workspace.landing import Landing
 from intarsia.workspace.repository import Repository
+from intarsia.workspace.shared_landing import SharedLanding
+
+if TYPE_CHECKING:
+    from intarsia.workspace.shared import Tree
 
 
 def context(repository: Repository, database: Database, config: Config, reporter: Reporter) -> Context:
@@ -27,6 +32,7 @@ def context(repository: Repository, database: Database, config: Config, reporter
     driver = make_driver(agent, repository.root)
     driver.check()
     host = host_name()
+    shared = config.workspace.kind == "shared"
     return Context(
         repository=repository,
         database=database,
@@ -35,12 +41,26 @@ def context(repository: Repository, database: Database, config: Config, reporter
         agent=agent,
         driver=driver,
         identity=identity,
-        landing=Landing(repository, target, config.land.strategy),
+        landing=(SharedLanding if shared else Landing)(repository, target, config.land.strategy),
         run=f"r-{secrets.token_hex(4)}",
         host=host,
         supervisor=supervisor_id(host),
         reporter=reporter,
+        tree=_shared_tree(repository, database, target) if shared else None,
     )
+
+
+def _shared_tree(repository: Repository, database: Database, target: str) -> Tree:
+    """Raises NotReady unless the tree is that of the branch which work lands on."""
+    current = repository.git.try_line("symbolic-ref", "--short", "--quiet", "HEAD")
+    if current != target:
+        raise NotReady(
+            f"All sessions edit {repository.root}, which is on {current or 'no branch'}, and not on {target}.",
+            hint=f"git switch {target}, or workspace.kind = 'worktree' in intarsia.toml.",
+        )
+    from intarsia.run import sharing  # and with it the grammars
+
+    return sharing.open_tree(repository, database, target)
 
 
 def choose_agent(config: Config) -> tuple[str, Agent]:

@@ -46,6 +46,21 @@ class Git:
         """Standard output of `git ARGS`; raises GitError, with what git said, on any other exit code."""
         return self.call(*args, stdin=stdin, ok=ok, env=env).stdout
 
+    def read(self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes | None:
+        """Standard output as it is, byte for byte; None when git says no."""
+        done = subprocess.run(
+            [*self._argv, *args],
+            input=stdin,
+            capture_output=True,
+            env={**surroundings(), **(env or {})},
+            timeout=TIMEOUT,
+            start_new_session=True,
+            check=False,
+        )
+        if done.returncode < 0:
+            raise GitError(f"git {args[0]} was ended by signal {-done.returncode}.", git_exit=done.returncode)
+        return done.stdout if done.returncode == 0 else None
+
     def call(
         self,
         *args: str,

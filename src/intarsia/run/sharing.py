@@ -1,0 +1,74 @@
+"""The shared tree of a project: how its sessions hold symbols, and who is told when a person changes them."""
+
+from __future__ import annotations
+
+from intarsia.config import Config
+from intarsia.kernel import events, leases, messages, sessions
+from intarsia.kernel.database import Database, Transaction
+from intarsia.kernel.overlap import Advised, Arbiter, Overlapping, Refused, policy_of
+from intarsia.kernel.sessions import Session
+from intarsia.workspace.commits import SessionCommits, content_at
+from intarsia.workspace.portion import Portion
+from intarsia.workspace.repository import Repository
+from intarsia.workspace.shared import Adopted, Asked, Needs, Shared, Tree
+
+ACTOR = "intarsia"
+
+
+def open_tree(repository: Repository, database: Database, target: str) -> Tree:
+    """The tree at the repository's root; `target` is the branch it belongs to, empty for the one checked out."""
+    repository.make_state()
+    branch = f"refs/heads/{target}" if target else "HEAD"
+
+    def committed(path: str) -> bytes | None:
+        return content_at(repository, branch, path)
+
+    return Tree.of(repository.root, committed, lambda adopted: tell(database, adopted))
+
+
+def in_tree(tree: Tree, database: Database, config: Config, session: str) -> Shared:
+    """The tree as this session works in it."""
+    return Shared(tree, session, arbiter(database, config, session))
+
+
+def portion_of(tree: Tree, database: Database, config: Config, session: str) -> Portion:
+    """What this session has in there."""
+    return Portion(tree, session, arbiter(database, config, session))
+
+
+def commits_of(tree: Tree, repository: Repository, target: str, session: Session) -> SessionCommits:
+    return SessionCommits(tree, repository, target, session.id, session.branch or "")
+
+
+def arbiter(database: Database, config: Config, session: str, *, shared: bool = True) -> Asked:
+    """Takes leases for a session, which last until it ends; returns what it should know, raises Overlapping."""
+    policy = policy_of(config.run.on_overlap, shared=shared)
+    asked = Arbiter(database, session, policy, ttl=config.run.lease, wait=config.workspace.wait)
+
+    def ask(needs: Needs) -> str:
+        answer = asked.ask(needs, "editing")
+        if isinstance(answer, Refused):
+            raise Overlapping(answer)
+        return answer.text if isinstance(answer, Advised) else ""
+
+    return ask
+
+
+def tell(database: Database, adopted: Adopted) -> None:
+    """Record a change that nobody asked for, and say so to those who hold what it changed."""
+    names = [f"code:{adopted.path}#{symbol}" for symbol in adopted.symbols] or [f"code:{adopted.path}"]
+    with database.transaction() as tx:
+        events.record(tx, "adopted", actor=ACTOR, path=adopted.path, symbols=adopted.symbols)
+        for holder, held in _holders(tx, names).items():
+            body = f"Somebody outside changed {', '.join(held)} in the tree. Read it again before you go on."
+            messages.send(tx, ACTOR, [holder], body, kind="adopted")
+
+
+def _holders(tx: Transaction, names: list[str]) -> dict[str, list[str]]:
+    """The living sessions that hold one of these, or something around or inside it."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        for lease in leases.conflicting(tx, "", leases.wants({name: "exclusive"})):
+            if sessions.exists(tx, lease.session) and sessions.get(tx, lease.session).stage not in sessions.ENDED:
+                found.setdefault(lease.session, []).append(name)
+    return found

@@ -1,0 +1,56 @@
+"""Three versions of a file made into one, where None is no file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from intarsia.code.languages import language_of
+from intarsia.code.merge import Merged, merge
+from intarsia.code.outline import outline
+from intarsia.errors import Conflict
+
+
+class Overlap(Conflict):
+    """Both sides changed the same; `symbols` are the keys of what, as far as that is known."""
+
+    code = "overlap"
+
+    def __init__(self, path: str, symbols: Sequence[str] = ()) -> None:
+        named = ", ".join(symbols) or "the same place"
+        super().__init__(f"In {path}, {named} was changed by others meanwhile.", path=path, symbols=list(symbols))
+        self.symbols = list(symbols)
+
+
+def join(path: str, base: bytes | None, ours: bytes | None, theirs: bytes | None) -> bytes | None:
+    """`ours` with what was changed from `base` to `theirs`; raises Overlap."""
+    if ours == theirs or theirs == base:
+        return ours
+    if ours == base:
+        return theirs
+    if ours is None or theirs is None or base is None:
+        raise Overlap(path)
+    found = merge(base, ours, theirs, language_of(path, ours))
+    if isinstance(found, Merged):
+        return found.data
+    raise Overlap(path, [overlap.key for overlap in found.overlaps if overlap.key])
+
+
+def graft(path: str, data: bytes | None, other: bytes | None, keys: Sequence[str]) -> bytes | None:
+    """`data` with the units of these keys as they are in `other`; None where they are not all in both."""
+    if data is None or other is None or not keys:
+        return None
+    language = language_of(path, data)
+    here, there = outline(data, language), outline(other, language)
+    found = [(here.find(key) if key else None, there.find(key) if key else None) for key in dict.fromkeys(keys)]
+    spans: list[tuple[int, int, bytes]] = []
+    for mine, theirs in found:
+        if mine is None or theirs is None:
+            return None
+        spans.append((mine.core, mine.end, there.text(theirs)))
+    spans.sort()
+    if any(end > start for (_, end, _), (start, _, _) in pairwise(spans)):
+        return None
+    for start, end, text in reversed(spans):
+        data = data[:start] + text + data[end:]
+    return data

@@ -1,0 +1,260 @@
+"""One working tree that many sessions edit at the same time, in the same files.
+
+The files on disk are the truth. Each change says what the session saw and what it wants; what others did meanwhile is
+kept by a three-way merge, and the file is replaced whole. Beside the tree it is remembered, per session and file, what
+the session made of the branch's version, without what others have in there: that is what it commits.
+
+    .intarsia/shared.db             see versions.py
+    .intarsia/shared/locks/         one of them is held for the milliseconds of a write
+    .intarsia/shared/spare/         a file's next content, until it takes its place
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from intarsia.code.leases import needs
+from intarsia.code.touched import Change
+from intarsia.errors import InputError
+from intarsia.kernel.modes import Mode
+from intarsia.workspace import adopting, replacing
+from intarsia.workspace.edits import Edit, Proposal, changes_of
+from intarsia.workspace.joining import Overlap, graft, join
+from intarsia.workspace.mutex import alone
+from intarsia.workspace.replacing import Busy, Moved
+from intarsia.workspace.repository import STATE
+from intarsia.workspace.versions import ABSENT, Intent, Versions, name_of
+
+PATIENCE = 30.0
+"""Seconds that others may be quicker, again and again, before an edit is given up."""
+
+Needs = Mapping[str, Mode]
+Asked = Callable[[Needs], str]
+"""Takes leases: returns what the session should know, raises where it may not go on."""
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A change that no session asked for: of `symbols` in `path`."""
+
+    path: str
+    symbols: list[str]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The working tree at `root`, its memory, the branch's version of a file, and who is told of foreign changes."""
+
+    root: Path
+    state: Path
+    versions: Versions
+    committed: Callable[[str], bytes | None]
+    adopted: Callable[[Adopted], None] = field(default=lambda _: None)
+
+    @classmethod
+    def of(cls, root: Path, committed: Callable[[str], bytes | None], adopted: Callable[[Adopted], None]) -> Tree:
+        state = root / STATE
+        (state / "shared" / "spare").mkdir(parents=True, exist_ok=True)
+        return cls(root, state, Versions(state), committed, adopted)
+
+    def path(self, name: str | Path, here: Path | None = None) -> str:
+        """The name of a file from the root, links resolved; raises InputError for what is not the project's."""
+        real_root = Path(os.path.realpath(self.root))
+        real = Path(os.path.realpath((here or self.root) / name))
+        if real_root not in real.parents:
+            raise InputError(f"{name} lies outside of {self.root}.")
+        path = real.relative_to(real_root)
+        if path.parts[0] in (".git", STATE):
+            raise InputError(f"{name} is not a file of the project.")
+        if real.is_dir():
+            raise InputError(f"{name} is a directory.")
+        return path.as_posix()
+
+    def spare(self, path: str) -> Path:
+        """Where the next content of a file waits: beside it only where the state lies on another disk."""
+        place = self.state / "shared" / "spare" / name_of(os.fsencode(path))
+        folder = self.root / path
+        while not folder.is_dir():
+            folder = folder.parent
+        if folder.stat().st_dev == place.parent.stat().st_dev:
+            return place
+        return (self.root / path).with_name(f".{Path(path).name}.intarsia")
+
+    @contextmanager
+    def alone_with(self, path: str) -> Iterator[bytes | None]:
+        """Nobody of ours changes the file meanwhile; its content, after what was broken off before is settled."""
+        with alone(self.state / "shared" / "locks", f"file {path}"):
+            yield adopting.settle(self, path)
+
+    @contextmanager
+    def alone_as(self, session: str) -> Iterator[None]:
+        """The session does nothing else meanwhile."""
+        with alone(self.state / "shared" / "sessions", session):
+            yield
+
+    def put(self, intent: Intent, expected: bytes | None, wanted: bytes | None, *, outside: bool) -> None:
+        """Do what was noted as an intent before: killed at any point, it is done or not. Raises Moved."""
+        try:
+            replacing.replace(self.root / intent.path, expected, wanted, Path(intent.spare))
+        except Moved:
+            with self.versions.change():
+                self.versions.drop_intent(intent)
+            raise
+        adopting.finish(self, intent, wanted, outside=outside)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A change that was made: `changes` of the session, `content` as the file is now, `merged` with others' changes.
+
+    `advice`: what the session should know of others.
+    """
+
+    path: str
+    changes: list[Change]
+    content: bytes | None
+    merged: bool
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an edit comes to on a file as it was found."""
+
+    disk: bytes | None
+    proposal: Proposal
+    changes: list[Change]
+    needs: dict[str, Mode]
+
+
+class Shared:
+    """The tree as one session works in it. `arbiter` is asked for leases: it raises when they are not to be had."""
+
+    def __init__(self, tree: Tree, session: str, arbiter: Asked) -> None:
+        self.tree = tree
+        self.session = session
+        self._versions = tree.versions
+        self._arbiter = arbiter
+
+    def read(self, path: str) -> bytes | None:
+        """The file as it is now; that the session has seen this is remembered."""
+        with self.tree.alone_with(path) as disk, self._versions.change():
+            self._versions.set_seen(self.session, path, self._versions.keep(disk))
+        return disk
+
+    def apply(self, path: str, edit: Edit) -> Done:
+        """Make a change; raises Overlap, Busy, InputError, or what the arbiter raises, having changed nothing."""
+        granted: dict[str, Mode] = {}
+        advice = ""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            plan = self._plan(path, edit, replacing.read(self.tree.root / path))
+            if lacking := _lacking(plan, granted):
+                advice = self._arbiter(lacking) or advice
+                granted |= lacking
+            try:
+                return replace(self._carry_out(path, edit, plan, granted), advice=advice)
+            except Moved:
+                if time.monotonic() > deadline:
+                    raise Busy(f"{path} is changed by others again and again.", hint="Try again.") from None
+
+    def _plan(self, path: str, edit: Edit, disk: bytes | None) -> Plan:
+        seen = self._versions.seen(self.session, path)
+        proposal = edit.propose(path, disk, None if seen is None else (self._versions.data(seen),))
+        changes = changes_of(path, proposal, self._last_good(path, proposal.base))
+        return Plan(disk, proposal, changes, needs(path, changes))
+
+    def _last_good(self, path: str, base: bytes | None) -> bytes | None:
+        """The version without errors that the base came from, if it is the file as it is known, and broken."""
+        file = self._versions.file(path)
+        if file is None or base is None or file.known != name_of(base) or file.good in (ABSENT, file.known):
+            return None
+        return self._versions.data(file.good)
+
+    def _carry_out(self, path: str, edit: Edit, plan: Plan, granted: Needs) -> Done:
+        with self.tree.alone_as(self.session):
+            own = self._own_part(path, plan)
+            with self.tree.alone_with(path) as disk:
+                if disk != plan.disk and plan.proposal.follows_disk:
+                    plan = self._plan(path, edit, disk)
+                    if _lacking(plan, granted):
+                        raise Moved(path)
+                    own = self._own_part(path, plan)
+                result = join(path, plan.proposal.base, disk, plan.proposal.wanted)
+                self._write(path, plan.proposal, own, disk, result)
+        return Done(path, plan.changes, result, result != plan.proposal.wanted)
+
+    def _own_part(self, path: str, plan: Plan) -> tuple[bytes | None, bytes | None]:
+        """What the session made of the branch's version, and that version: the change without what others have there.
+
+        Where that can't be told apart line by line, the units that it holds are its own as they stand.
+        """
+        base, own = self._own_so_far(path)
+        seen, wanted = plan.proposal.base, plan.proposal.wanted
+        try:
+            return base, join(path, seen, own, wanted)
+        except Overlap:
+            newest = self.tree.committed(path)
+            base, own = newest, join(path, base, newest, own)
+        try:
+            return base, join(path, seen, own, wanted)
+        except Overlap as overlap:
+            grafted = graft(path, own, wanted, [change.key for change in plan.changes])
+            if grafted is None:
+                raise overlap
+            return base, grafted
+
+    def _own_so_far(self, path: str) -> tuple[bytes | None, bytes | None]:
+        row = self._versions.own(self.session, path)
+        if row is None:
+            committed = self.tree.committed(path)
+            return committed, committed
+        return self._versions.data(row.base), self._versions.data(row.own)
+
+    def _write(
+        self, path: str, proposal: Proposal, own: tuple[bytes | None, bytes | None],
+        disk: bytes | None, result: bytes | None,
+    ) -> None:  # fmt: skip
+        with self._versions.change():
+            base_name, own_name = (self._versions.keep(part) for part in own)
+            believed = proposal.believed
+            intent = Intent(
+                path=path,
+                session=self.session,
+                spare=str(self.tree.spare(path)),
+                before=name_of(disk),
+                after=self._versions.keep(result),
+                seen=None if believed is None else self._versions.keep(believed[0]),
+                base=base_name,
+                own=own_name,
+            )
+            if result == disk:
+                adopting.credit(self._versions, intent)
+                return
+            self._versions.intend(intent)
+        file = self._versions.file(path)
+        self.tree.put(intent, disk, result, outside=file is not None and file.outside)
+
+    def move(self, path: str, to: str) -> list[Done]:
+        """Rename a file: it is deleted at one place and made at the other, each under its lease."""
+        from intarsia.workspace.edits import Delete, Write
+
+        with self.tree.alone_with(path) as disk:
+            if disk is None:
+                raise InputError(f"There is no file {path}.")
+        if (self.tree.root / to).exists():
+            raise InputError(f"{to} is there already.")
+        whole: Needs = {f"code:{path}": "exclusive", f"code:{to}": "exclusive"}
+        self._arbiter(whole)
+        made = self.apply(to, Write(disk))
+        (self.tree.root / to).chmod((self.tree.root / path).stat().st_mode & 0o7777)
+        return [made, self.apply(path, Delete())]
+
+
+def _lacking(plan: Plan, granted: Needs) -> dict[str, Mode]:
+    return {name: mode for name, mode in plan.needs.items() if granted.get(name) != mode}

@@ -1,0 +1,131 @@
+"""Landing from the shared tree: the branch moves, and the files stay as they are, for they hold the work already.
+
+The user's index follows only where it had nothing of the user's: entries that were those of the branch before become
+those of the branch after, so `git status` shows what is not on the branch, as always. Where something else is staged in
+a file that lands, the landing waits: an index that stayed behind would take the landed work back with the next commit.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+from intarsia.errors import GitError
+from intarsia.workspace.git import shown
+from intarsia.workspace.landing import LOCKED_SECONDS, Candidate, InTheWay, Landing, Work
+from intarsia.workspace.repository import Repository
+
+_NO_FILE = "000000"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a commit changes of one file: modes and object names before and after."""
+
+    path: str
+    old: tuple[str, str]
+    new: tuple[str, str]
+
+
+class SharedLanding(Landing):
+    """Landings on the branch that is checked out in the tree which all sessions edit."""
+
+    def __init__(self, repository: Repository, target: str, strategy: str = "rebase") -> None:
+        super().__init__(repository, target, strategy)
+        self._note = repository.state / "shared" / "landing"
+
+    def landed(self, work: Work, tip: str) -> str | None:
+        self._settle()
+        return super().landed(work, tip)
+
+    def advance(self, candidate: Candidate) -> bool:
+        self._settle()
+        tip, checkout = self._where()
+        if tip != candidate.tip:
+            return False
+        root = self._repository.root
+        if checkout is None or os.path.realpath(checkout) != os.path.realpath(root):
+            raise InTheWay(
+                f"Ready to land, but {self.target} is not checked out in {root}.",
+                hint=f"git switch {self.target}, then: intarsia run",
+            )
+        self._refuse_staged(_changes(self._git.run("diff-tree", "-r", "-z", tip, candidate.commit)))
+        # Written first: whoever lands next brings the index up to date if we are killed behind the next step.
+        self._write_note(tip, candidate.commit)
+        try:
+            ref = f"refs/heads/{self.target}"
+            self._git.run("update-ref", "-m", "intarsia: land", ref, candidate.commit, candidate.tip)
+        except GitError:
+            if self.tip() == candidate.tip:
+                raise
+            return False
+        self._settle()
+        return True
+
+    def _write_note(self, old: str, new: str) -> None:
+        unfinished = self._note.with_suffix(".new")
+        unfinished.write_text(f"{old} {new}", encoding="ascii")
+        unfinished.replace(self._note)
+
+    def _settle(self) -> None:
+        """Bring the index up to date with the landing that was noted last, if that took place."""
+        try:
+            old, new = self._note.read_text(encoding="ascii").split()
+        except (FileNotFoundError, ValueError):
+            return
+        if self._git.call("merge-base", "--is-ancestor", new, f"refs/heads/{self.target}", ok=(0, 1)).returncode == 0:
+            changes = _changes(self._git.run("diff-tree", "-r", "-z", old, new))
+            staged = self._staged(changes)
+            entries = "".join(_line(entry) for entry in changes if staged.get(entry.path, _ABSENT) == entry.old)
+            self._update_index(entries)
+        self._note.unlink(missing_ok=True)
+
+    def _refuse_staged(self, changes: list[Entry]) -> None:
+        staged = self._staged(changes)
+        others = [e.path for e in changes if staged.get(e.path, _ABSENT) not in (e.old, e.new)]
+        if others:
+            raise InTheWay(
+                f"Ready to land, but you have staged other changes of {', '.join(map(shown, others))}.",
+                hint="Commit or unstage them, then: intarsia run",
+            )
+
+    def _staged(self, changes: list[Entry]) -> dict[str, tuple[str, str]]:
+        """The entries of the user's index for these files; of one in conflict, what never equals a version."""
+        paths = [entry.path for entry in changes]
+        listing = self._git.run("--literal-pathspecs", "ls-files", "--stage", "-z", "--", *paths) if paths else ""
+        found = {}
+        for line in listing.split("\0"):
+            if line:
+                facts, _, path = line.partition("\t")
+                mode, oid, stage = facts.split()
+                found[path] = (mode, oid) if stage == "0" else ("unmerged", oid)
+        return found
+
+    def _update_index(self, entries: str) -> None:
+        deadline = time.monotonic() + LOCKED_SECONDS
+        while entries:
+            done = self._git.call("update-index", "-z", "--index-info", stdin=entries, ok=range(256))
+            if done.returncode == 0:
+                return
+            if "index.lock" not in done.stderr or time.monotonic() > deadline:
+                raise GitError(f"The index can't be brought up to date: {done.stderr.strip()}")
+            time.sleep(0.02)
+
+
+_ABSENT = (_NO_FILE, "0" * 40)
+
+
+def _line(entry: Entry) -> str:
+    mode, oid = entry.new
+    return f"{'0' if mode == _NO_FILE else mode} {oid}\t{entry.path}\0"
+
+
+def _changes(raw: str) -> list[Entry]:
+    """Of `git diff-tree -r -z`: facts and path in turn."""
+    fields = raw.rstrip("\0").split("\0") if raw else []
+    found = []
+    for facts, path in zip(fields[::2], fields[1::2], strict=True):
+        old_mode, new_mode, old, new, _ = facts.removeprefix(":").split()
+        found.append(Entry(path, (old_mode, old), (new_mode, new)))
+    return found
