@@ -18,6 +18,7 @@ from msgspec import Meta, Struct, field
 from intarsia.errors import ConfigError
 
 FILE = "intarsia.toml"
+DRIVERS = ("claude", "codex", "command", "script")
 
 Seconds = Annotated[int, Meta(ge=0)]
 
@@ -110,8 +111,18 @@ class Gate(Model):
 
 class Agent(Model):
     driver: Annotated[
-        str, Meta(pattern="^(command|script|)$", description="What runs it: command or script; empty: not intarsia.")
+        str,
+        Meta(
+            pattern=f"^({'|'.join(DRIVERS)}|)$",
+            description=f"What runs it: {', '.join(DRIVERS)}; empty: not intarsia.",
+        ),
     ] = ""
+    model: Annotated[
+        str, Meta(description="Model it uses, where its driver can say; empty: as the program has it.")
+    ] = ""
+    options: Annotated[
+        list[str], Meta(description="More arguments for the programs of claude and codex, such as '--max-turns=50'.")
+    ] = field(default_factory=list)
     heartbeat: Annotated[
         int, Meta(ge=1, le=57_600, description="Seconds between its heartbeats; 1.5 times that ends its claims.")
     ] = 1200

@@ -19,6 +19,7 @@ RETRIES = 2
 class AgentProgram(Protocol):
     name: str
     key: str
+    version: str
 
     @property
     def directory(self) -> Path:
@@ -59,6 +60,7 @@ class AgentProgram(Protocol):
 class ClaudeCode:
     name = "claude"
     key = "ANTHROPIC_API_KEY"
+    version = "2.1.327"
 
     @property
     def directory(self) -> Path:
@@ -98,6 +100,7 @@ class ClaudeCode:
 class Codex:
     name = "codex"
     key = "CODEX_API_KEY"
+    version = "0.163.0"
 
     @property
     def directory(self) -> Path:

@@ -23,20 +23,26 @@ def question(name: str, given: Input, id: str, cwd: Path) -> Ask | None:
     if name == "Bash" and isinstance(given.get("command"), str):
         return Ask("shell", id, command=given["command"], cwd=cwd, tool=name, input=given)
     if name in EDITING:
-        return Ask("edit", id, edits=_edits(name, given), tool=name, input=given)
+        return Ask("edit", id, edits=_edits(name, given, cwd), tool=name, input=given)
     if name in READING:
         path = given.get("file_path") or given.get("path")
-        return Ask("read", id, edits=(Edit(Path(path), None),) if path else (), tool=name, input=given)
+        return Ask("read", id, edits=(Edit(_place(path, cwd), None),) if path else (), tool=name, input=given)
     return Ask("tool", id, tool=name, input=given) if name in OTHERS else None
 
 
-def _edits(name: str, given: Input) -> tuple[Edit, ...]:
-    path = given.get("notebook_path" if name == "NotebookEdit" else "file_path")
-    if not isinstance(path, str):
+def _edits(name: str, given: Input, cwd: Path) -> tuple[Edit, ...]:
+    named = given.get("notebook_path" if name == "NotebookEdit" else "file_path")
+    if not isinstance(named, str):
         return ()
+    path = _place(named, cwd)
     if name == "Write":
-        return (Edit(Path(path), _string(given.get("content"))),)
-    return (Edit(Path(path), _replaced(Path(path), given) if name == "Edit" else None),)
+        return (Edit(path, _string(given.get("content"))),)
+    return (Edit(path, _replaced(path, given) if name == "Edit" else None),)
+
+
+def _place(path: str, cwd: Path) -> Path:
+    """Where it is; what the tool itself expands stays as it is, and is in no workspace."""
+    return Path(path) if path.startswith(("~", "$")) else cwd / path
 
 
 def _replaced(path: Path, given: Input) -> str | None:

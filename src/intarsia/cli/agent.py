@@ -1,6 +1,8 @@
-"""`intarsia agent`: people and foreign agents that take part."""
+"""`intarsia agent`: the agents that intarsia runs, and people and foreign agents that take part."""
 
 from __future__ import annotations
+
+from dataclasses import asdict
 
 import click
 
@@ -10,12 +12,15 @@ from intarsia.clock import iso
 from intarsia.kernel import members, sessions
 
 
-@click.group(short_help="Join, and see who has joined.")
+@click.group(short_help="Try agents; join as one; see who has joined.")
 def agent() -> None:
-    """Take part without being run by intarsia: join once, then claim issues and hold leases.
+    """Look at the agents that intarsia can run, and try them.
+
+    Or take part without being run by intarsia: join once, then claim issues and hold leases.
 
     \b
     Example:
+      intarsia agent test claude
       intarsia agent join alice
     """
 
@@ -61,13 +66,91 @@ def whoami(output: Output, /) -> None:
 @agent.command(name="list")
 @with_output
 def list_(output: Output, /) -> None:
-    """List who has joined, and when each was last seen.
+    """List the agents that intarsia can run here, and who has joined.
 
     \b
     Example:
       intarsia agent list
     """
-    with open_project().database.read() as tx:
+    project = open_project()
+    with project.database.read() as tx:
         found = members.everybody(tx)
-    rows = [[member.name, f"joined {iso(member.joined)}", f"seen {iso(member.seen)}"] for member in found]
-    output.show(table(rows) or "Nobody has joined. Do: intarsia agent join NAME", agents=[m.as_json() for m in found])
+    agents = {name: agent for name, agent in project.config.agents.items() if agent.driver}
+    rows = [[name, f"run by intarsia: {agent.driver}", agent.model] for name, agent in agents.items()]
+    rows += [[member.name, f"joined {iso(member.joined)}", f"seen {iso(member.seen)}"] for member in found]
+    output.show(
+        table(rows) or "No agents. Add one under [agents] in intarsia.toml, or do: intarsia agent join NAME",
+        agents=[m.as_json() for m in found],
+        configured=[{"name": name, "driver": agent.driver, "model": agent.model} for name, agent in agents.items()],
+    )
+
+
+@agent.command()
+@click.argument("name")
+@with_output
+def show(output: Output, /, name: str) -> None:
+    """Show what the agent NAME is, what it can do, and what is weaker about it.
+
+    \b
+    Example:
+      intarsia agent show claude
+    """
+    project = open_project({"run.agent": name})
+    from intarsia.agents import drivers
+    from intarsia.run.start import choose_agent
+
+    name, chosen = choose_agent(project.config)
+    driver = drivers.make(chosen, project.repository.root)
+    able = driver.capabilities
+    facts = {"name": name, "driver": driver.name, "model": chosen.model, "version": driver.version()}
+    lines = [f"{key}: {value}" for key, value in facts.items() if value]
+    can = {text: getattr(able, key) for key, text in _CAN.items()}
+    lines += [f"{'✓' if yes else '-'} {text}" for text, yes in can.items()]
+    lines += [f"! {sentence}" for sentence in able.weaker]
+    output.show("\n".join(lines), agent={**facts, "capabilities": asdict(able)})
+
+
+_CAN = {
+    "asks_edits": "asks before it changes a file",
+    "asks_shell": "asks before it runs a command that could write",
+    "resumes": "goes on with a conversation, also after a crash",
+    "adopts": "outlives its supervisor, and is taken over",
+    "tools": "can call our tools",
+    "objects": "can be sent back to work when it wants to end its turn",
+    "usage": "tells what it used",
+}
+
+
+@agent.command()
+@click.argument("name")
+@click.option("--note", default="", metavar="TEXT", help="Put before each prompt; {step} is the name of the step.")
+@with_output
+def test(output: Output, /, name: str, note: str) -> int:
+    """Try the agent NAME in a scratch repository: an edit, a refused edit, a refused command, a commit, a resumption.
+
+    This asks its model for real, a few short answers.
+
+    \b
+    Example:
+      intarsia agent test claude
+
+    Exit codes: 0 all is as it should be; 1 something is not; 2 it can't be started.
+    """
+    project = open_project({"run.agent": name})
+    from intarsia.agents import drivers, environment
+    from intarsia.run.selfcheck import SelfCheck
+    from intarsia.run.start import choose_agent
+
+    name, chosen = choose_agent(project.config)
+    driver = drivers.make(chosen, project.repository.root)
+    driver.check()
+    env = environment.base([*project.config.run.env, *chosen.env])
+    wall = project.config.limits.wall if chosen.wall is None else chosen.wall
+    check = SelfCheck(driver, env, project.repository.require_identity(), wall=wall, note=note)
+    findings = []
+    for finding in check.run():
+        findings.append(finding)
+        if not output.json:
+            click.echo(f"{'-' if finding.ok is None else '✓' if finding.ok else '✗'} {finding.step}: {finding.detail}")
+    output.show("", agent=name, version=driver.version(), findings=[asdict(finding) for finding in findings])
+    return 1 if any(finding.ok is False for finding in findings) else 0

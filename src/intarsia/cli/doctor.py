@@ -62,6 +62,7 @@ def _examine() -> Iterator[Finding]:
     yield _try("state directory", lambda: _disk(repository.make_state()))
     yield _try("database", lambda: _database(repository, config))
     yield _try("agents", lambda: _agents(repository, config))
+    yield from _drivers()
     yield Finding("checks", True, ", ".join(config.checks) or "none: any commit lands unproven; add [checks]")
     yield from _locks(repository)
 
@@ -114,11 +115,25 @@ def _database(repository: Repository, config: Config) -> str:
 
 
 def _agents(repository: Repository, config: Config) -> str:
-    from intarsia.run.start import make_driver
+    from intarsia.agents import drivers
 
     for agent in [agent for agent in config.agents.values() if agent.driver]:
-        make_driver(agent, repository.root).check()
+        drivers.make(agent, repository.root).check()
     return ", ".join(config.agents) or "none configured; name one with: intarsia run --agent 'command: …'"
+
+
+def _drivers() -> Iterator[Finding]:
+    """Which agent programs are here. One that is not is no fault, unless an agent that is configured needs it."""
+    from intarsia.agents import drivers
+
+    for name, made in drivers.programs().items():
+        try:
+            version = made.version()
+        except NotReady as missing:
+            yield Finding(f"driver {name}", True, f"not installed ({missing.hint})")
+            continue
+        asks = "asks before edits" if made.capabilities.asks_edits else "does not ask before edits"
+        yield Finding(f"driver {name}", True, f"{version}, {asks}; {' '.join(made.capabilities.weaker)}")
 
 
 def _locks(repository: Repository) -> Iterator[Finding]:

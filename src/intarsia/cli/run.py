@@ -15,7 +15,11 @@ from intarsia.run.progress import JsonReporter, PlainReporter, Reporter
 
 
 @click.command(short_help="Let agents work, and land what is proven.")
-@click.option("--agent", "-a", help="An agent of intarsia.toml, or 'command: PROGRAM ARGS…', or 'script: FILE'.")
+@click.option(
+    "--agent",
+    "-a",
+    help="An agent of intarsia.toml, or 'claude: MODEL', 'codex: MODEL', 'command: PROGRAM ARGS…', 'script: FILE'.",
+)
 @click.option("--env", multiple=True, metavar="NAME", help="A variable that agents may see, such as a key; repeatable.")
 @click.option("--agents", "-n", type=click.IntRange(1, 256), help="How many work at the same time.")
 @click.option("--issue", "only", multiple=True, metavar="ID", help="Only this issue; may be given several times.")

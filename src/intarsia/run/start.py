@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from intarsia.agents import Driver
-from intarsia.agents.command import CommandDriver
-from intarsia.agents.script import ScriptDriver
-from intarsia.config import Agent, Config
+from intarsia.agents import drivers
+from intarsia.config import DRIVERS, Agent, Config
 from intarsia.errors import ConfigError, NotReady
 from intarsia.kernel.database import Database
 from intarsia.run.context import Context, host_name, supervisor_id
@@ -29,7 +26,7 @@ def context(repository: Repository, database: Database, config: Config, reporter
     identity = repository.require_identity()
     target = repository.target(config.land.target)
     name, agent = choose_agent(config)
-    driver = make_driver(agent, repository.root)
+    driver = drivers.make(agent, repository.root)
     driver.check()
     host = host_name()
     shared = config.workspace.kind == "shared"
@@ -67,8 +64,10 @@ def choose_agent(config: Config) -> tuple[str, Agent]:
     """The agent named by run.agent, or given there as 'DRIVER: ARGUMENTS', or the only one there is."""
     chosen = config.run.agent
     driver, colon, rest = chosen.partition(":")
-    if colon and driver.strip() in ("command", "script"):
-        return driver.strip(), Agent(driver=driver.strip(), command=rest.strip(), scenario=rest.strip())
+    if colon and driver.strip() in DRIVERS:
+        name, given = driver.strip(), rest.strip()
+        argument = {"command": "command", "script": "scenario"}.get(name, "model")
+        return name, Agent(driver=name, **{argument: given})
     if chosen:
         if chosen not in config.agents:
             known = ", ".join(config.agents) or "none"
@@ -84,13 +83,3 @@ def choose_agent(config: Config) -> tuple[str, Agent]:
 
 
 _HOW = "intarsia run --agent 'command: my-agent --task {prompt_file}'"
-
-
-def make_driver(agent: Agent, root: Path) -> Driver:
-    if not agent.driver:
-        raise ConfigError(
-            "This agent has no driver: intarsia does not run it.", hint="Set its driver in intarsia.toml."
-        )
-    if agent.driver == "command":
-        return CommandDriver(agent.command, agent.followup)
-    return ScriptDriver(root / Path(agent.scenario).expanduser())

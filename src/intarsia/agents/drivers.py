@@ -1,0 +1,56 @@
+"""Which drivers there are. Adding one is a class in a file of its own, and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from intarsia.agents import Driver
+from intarsia.config import Agent
+from intarsia.errors import ConfigError
+
+
+def make(agent: Agent, root: Path) -> Driver:
+    """The driver of an agent of the project at `root`. Raises ConfigError; whether it can run, its `check` says."""
+    if not agent.driver:
+        raise ConfigError(
+            "This agent has no driver: intarsia does not run it.", hint="Set its driver in intarsia.toml."
+        )
+    return MAKERS[agent.driver](agent, root)
+
+
+def programs() -> dict[str, Driver]:
+    """The drivers of certain programs, as they are without settings."""
+    return {name: make(Agent(driver=name), Path()) for name in MAKERS if name not in ("command", "script")}
+
+
+def _command(agent: Agent, root: Path) -> Driver:
+    from intarsia.agents.command import CommandDriver
+
+    return CommandDriver(agent.command, agent.followup)
+
+
+def _script(agent: Agent, root: Path) -> Driver:
+    from intarsia.agents.script import ScriptDriver
+
+    return ScriptDriver(root / Path(agent.scenario).expanduser())
+
+
+def _claude(agent: Agent, root: Path) -> Driver:
+    from intarsia.agents.claude import ClaudeDriver
+
+    return ClaudeDriver(agent.model, agent.options)
+
+
+def _codex(agent: Agent, root: Path) -> Driver:
+    from intarsia.agents.codex import CodexDriver
+
+    return CodexDriver(agent.model, agent.options)
+
+
+MAKERS: dict[str, Callable[[Agent, Path], Driver]] = {
+    "claude": _claude,
+    "codex": _codex,
+    "command": _command,
+    "script": _script,
+}
