@@ -26,7 +26,7 @@ class Bench:
         self.repository.make_state()
         self.landing = Landing(self.repository, "main", strategy)
 
-    def work(self, number: int, change: Callable[[Path], None]) -> Work:
+    def work(self, number: int, change: Callable[[Path], object]) -> Work:
         """What session `number` made of main as it is now."""
         session, branch, base = f"s-{number}", f"intarsia/it-{number}/1", self.landing.tip()
         worktree = Worktree(self.repository, number)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from intarsia.errors import Conflict, GitError
+from intarsia.workspace.combination import Clash, Combination
 from intarsia.workspace.git import Git, shown
 from intarsia.workspace.repository import Repository
 
@@ -28,13 +29,14 @@ _CUT = re.compile(r"^(# -{24} >8 -{24})$")
 
 
 class MergeConflict(Conflict):
-    """`files` can't be merged by git; `other` is the other side's change to them, as a diff."""
+    """Files that can't hold both sides' work; `other` is the other side's change to them, as a diff."""
 
     code = "merge_conflict"
 
-    def __init__(self, files: Sequence[str], other: str) -> None:
-        super().__init__(f"In conflict with what landed meanwhile: {', '.join(map(shown, files))}.")
-        self.files = files
+    def __init__(self, clashes: Sequence[Clash], other: str) -> None:
+        self.files = sorted({clash.path for clash in clashes})
+        super().__init__(f"In conflict with what landed meanwhile: {', '.join(map(shown, self.files))}.")
+        self.clashes = clashes
         self.other = other
 
 
@@ -103,11 +105,12 @@ class Landing:
     def combine(self, work: Work, tip: str) -> Candidate:
         """Put the work on top of the branch, which is at `tip`; raises MergeConflict or NothingToLand."""
         before, tree = self._repository.trees(tip, work.head)
+        commits = self._commits(work, tip)
         if tip != work.base:
-            tree = self._merge(tip, work.head, work.base)
+            tree = self._merge(tip, work, self._fork(commits, work, tip))
         if tree == before:
             raise NothingToLand(f"These commits change nothing on {self.target}: the same is there already.")
-        commit = self._chain(work, tip, tree)
+        commit = self._chain(commits, work, tip, tree)
         self._repository.know_tree(commit, tree)
         return Candidate(tip, commit, tree)
 
@@ -186,20 +189,30 @@ class Landing:
                         hint="Finish the rebase, then: intarsia run",
                     )
 
-    def _merge(self, ours: str, theirs: str, base: str) -> str:
-        """The tree of a three-way merge; `base` names the side's start for the conflict's explanation."""
-        done = self._git.call(
-            "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs, ok=(0, 1)
-        )
-        tree, *files = done.stdout.rstrip("\0").split("\0")
-        if done.returncode == 0:
-            return tree
-        other = self._git.run("--literal-pathspecs", "diff", "--no-ext-diff", base, ours, "--", *files)
-        raise MergeConflict(sorted(set(files)), other)
+    def _fork(self, commits: Sequence[_Commit], work: Work, tip: str) -> str:
+        """The newest commit that the work and the branch have in common."""
+        straight = commits and commits[0].parent == work.base and not any(commit.is_merge for commit in commits)
+        return work.base if straight else self._git.line("merge-base", tip, work.head)
 
-    def _chain(self, work: Work, tip: str, tree: str) -> str:
+    def _merge(self, tip: str, work: Work, fork: str) -> str:
+        """The tree that holds both the branch and the work, which parted at `fork`."""
+        combined = Combination(self._repository, fork, tip, work.head).combine()
+        if not combined.clashes:
+            return combined.tree
+        files = sorted({clash.path for clash in combined.clashes})
+        other = self._git.run("--literal-pathspecs", "diff", "--no-ext-diff", work.base, tip, "--", *files)
+        raise MergeConflict(combined.clashes, other)
+
+    def issues_since(self, work: Work, path: str) -> list[str]:
+        """The issues whose commits changed a file on the branch since the work began."""
+        listing = self._git.run(
+            "--literal-pathspecs", "log", f"--format=%(trailers:key={ISSUE_TRAILER},valueonly,separator=%x20)",
+            f"{work.base}..{self.tip()}", "--", path,
+        )  # fmt: skip
+        return list(dict.fromkeys(listing.split()))
+
+    def _chain(self, commits: Sequence[_Commit], work: Work, tip: str, tree: str) -> str:
         """The commits that land, all with our trailers, as the strategy says; the last has the merged `tree`."""
-        commits = self._commits(work, tip)
         if self._strategy == "merge":
             side = commits[0].parent
             for commit in commits:
@@ -255,7 +268,8 @@ class Landing:
         found = []
         for entry in log.rstrip("\0").split("\0"):
             oid, tree, parents, name, email, date, message = entry.split("\x01", 6)
-            found.append(_Commit(oid, tree, parents.split(" ")[0], name, email, date, message))
+            parent, _, others = parents.partition(" ")
+            found.append(_Commit(oid, tree, parent, bool(others), name, email, date, message))
         return found
 
 
@@ -264,6 +278,7 @@ class _Commit:
     id: str
     tree: str
     parent: str
+    is_merge: bool
     name: str
     email: str
     date: str
