@@ -10,7 +10,7 @@ from pathlib import Path
 NAMES = ["aa", "bb", "cc", "git", "rm", "ls"]
 REAL = ["bash", "env", "xargs", "cat", "nohup", "timeout"]
 _NOTE = r"""#!/bin/bash
-s="${0##*/}"; for a; do s+=$'\x1f'"$a"; done; printf '%s\x1e' "$s" >> "$NOTES"
+s="${0##*/}"; for a; do s+=$'\x1f'"$a"; done; printf '%s' "$s" > "$NOTES/$$"
 """
 
 
@@ -36,12 +36,12 @@ class Recorder:
         """The words of each call, in any order."""
         self._runs += 1
         notes = self._folder / f"notes-{self._runs}"
+        notes.mkdir()
         env = {"PATH": str(self._bin), "HOME": "/h", "NOTES": str(notes)}
         subprocess.run(
             ["bash", "-c", line], cwd=self._folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=20
         )
-        text = notes.read_text(errors="replace") if notes.exists() else ""
-        return [call.split("\x1f") for call in text.split("\x1e")[:-1]]
+        return [note.read_text(errors="replace").split("\x1f") for note in notes.iterdir()]
 
 
 def random_line(chance: random.Random, depth: int) -> str:
@@ -71,7 +71,7 @@ def _command(chance: random.Random, depth: int) -> str:
             f"eval '{name} z'",
             f"A=1 command {name}",
             f"sh -c '{name} \"$@\"' x y",
-            f"f() {{ {inner}\n}}; f",
+            f"f{depth}() {{ {inner}\n}}; f{depth}",
         ]
     )
 

@@ -91,7 +91,7 @@ REFUSED = [
     "for i in 1; do git stash; done", "a=(1 $(git stash))", "diff <(git stash) f", "ls # x\ngit stash",
     # What can't be read with certainty.
     "echo 'x", "echo $(ls", "ls )", "ls && ", "coproc x { ls; }", "cat <<E\nx\n", "echo $'a\\'b'", "ls @(a|b)",
-    'echo "${x@P}"', "echo \x07", "echo ${ ls; }", "x" * 70_000, "( " * 500 + ") " * 500, "{1..9}", "((rm -rf /))",
+    'echo "${x@P}"', "echo \x07", "echo ${ ls; }", "x" * 70_000, "( " * 500 + ") " * 500, "{1..9}", "((rm -rf /))", "echo $(cat <<E\nx\nE\ngit; stash\n)",
 ]  # fmt: skip
 ALLOWED = [
     "", "ls", "rm -rf build", "rm -rf ./build dist/*.whl", "rm -f x y", 'rm -rf "$TMPDIR"/x', "rm -rf build/$X",
@@ -178,15 +178,15 @@ def test_a_wrapped_command_is_judged_like_itself(wrapper: str) -> None:
     assert verdict(harmless).allowed, verdict(harmless)
 
 
-NESTED = st.lists(
-    st.sampled_from([w for w in WRAPPERS if not any(c in w for c in ("'", "<<", "`"))]), min_size=1, max_size=4
-)
+PREFIXES = [wrapper for wrapper in WRAPPERS if re.fullmatch(r"[A-Za-z][^'\"&|;<`$(]*\{\}", wrapper)]
+AROUND = [wrapper for wrapper in WRAPPERS if "'" not in wrapper]
+PLAIN = [command for command in LISTED + MISSED_BY_PATTERNS if not any(mark in command for mark in "|>")]
 
 
 @settings(max_examples=150, deadline=None)
-@given(NESTED, st.sampled_from([c for c in LISTED + MISSED_BY_PATTERNS if not any(mark in c for mark in "|>")]))
-def test_wrappers_in_wrappers_hide_nothing(wrappers: list[str], command: str) -> None:
-    for wrapper in wrappers:
+@given(st.lists(st.sampled_from(PREFIXES), max_size=4), st.sampled_from(AROUND), st.sampled_from(PLAIN))
+def test_wrappers_in_wrappers_hide_nothing(prefixes: list[str], around: str, command: str) -> None:
+    for wrapper in [*prefixes, around]:
         command = wrapper.format(command)
     assert not verdict(command).allowed
 

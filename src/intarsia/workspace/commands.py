@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from intarsia.workspace import wrappers
-from intarsia.workspace.shell import Command, Group, List, Node, Pipeline, Redirect, parse
+from intarsia.workspace.shell import parse
+from intarsia.workspace.syntax import Command, Group, List, Node, Pipeline, Redirect
 from intarsia.workspace.words import Unparsable, Word, literal
 
 MOST_COMMANDS = 1_000

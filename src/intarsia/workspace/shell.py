@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from intarsia.workspace.syntax import Command, Group, List, Node, Pipeline, Redirect
 from intarsia.workspace.words import META, UNKNOWNS, Lexer, Unparsable, Word
 
 LONGEST = 65_536
@@ -21,52 +22,6 @@ _FUNCTION = re.compile(r"[ \t]*\([ \t]*\)")
 _NOT_ARITHMETIC = re.compile(r"[^)]*[A-Za-z_]\s+-?[A-Za-z_/.~]")
 _DECLARING = ("export", "declare", "typeset", "local", "readonly")
 _CLOSING = {")", "}", "then", "elif", "else", "fi", "do", "done", "esac", ";;", ";&", ";;&"}
-
-
-@dataclass(frozen=True)
-class Redirect:
-    """`operator` without its descriptor; `document` is the text of `<<` and `<<<`, None where it is not known."""
-
-    operator: str
-    target: Word | None = None
-    document: str | None = None
-
-
-@dataclass
-class Command:
-    words: list[Word] = field(default_factory=list)
-    assigned: dict[str, Word] = field(default_factory=dict)
-
-
-@dataclass
-class Pipeline:
-    parts: list[Node]
-
-
-@dataclass
-class List:
-    """Nodes, each with the operator before it (`;`, `&&`, `||`) and whether it runs in the background."""
-
-    items: list[tuple[str, Node]] = field(default_factory=list)
-    background: set[int] = field(default_factory=set)
-
-
-@dataclass
-class Group:
-    """A compound command: each of its bodies may run. `own`: in a subshell; `function`: it is only defined here."""
-
-    bodies: list[Node]
-    own: bool = False
-    function: str = ""
-
-
-@dataclass
-class Node:
-    """What can be redirected, with what runs before it does: substitutions."""
-
-    what: Command | Pipeline | List | Group
-    redirects: list[Redirect] = field(default_factory=list)
-    inner: list[Node] = field(default_factory=list)
 
 
 def parse(source: str, variables: Mapping[str, str] | None = None, depth: int = 0) -> Node:
@@ -92,6 +47,7 @@ class _Parser(Lexer[Node]):
     def __init__(self, source: str, variables: Mapping[str, str], depth: int) -> None:
         super().__init__(source, variables, depth)
         self._documents: list[_Document] = []
+        self._documents_end = 0
 
     def program(self) -> Node:
         node = self._list(set())
@@ -103,8 +59,11 @@ class _Parser(Lexer[Node]):
     def _inside(self, end: str) -> Node:
         inner, self._inner = self._inner, []
         documents, self._documents = self._documents, []
+        start = self._at
         node = self._body(end)
         self._no_documents()
+        if self._documents_end > start and self._s[self._documents_end : self._at - len(end)].strip():
+            raise Unparsable("Commands follow a here-document in a substitution.")  # bash 5.2 joins them to one
         self._inner, self._documents = inner, documents
         return node
 
@@ -252,6 +211,8 @@ class _Parser(Lexer[Node]):
 
     def _read_documents(self) -> None:
         waiting, self._documents = self._documents, []
+        if not waiting:
+            return
         for document in waiting:
             text = self._document_text(document)
             known: str | None = text
@@ -261,6 +222,7 @@ class _Parser(Lexer[Node]):
                 document.node.inner += inside._inner
                 known = word.text if word.known else None
             document.node.redirects[document.index] = Redirect("<<", document=known)
+        self._documents_end = self._at
 
     def _document_text(self, document: _Document) -> str:
         lines: list[str] = []

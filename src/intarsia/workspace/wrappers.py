@@ -44,7 +44,10 @@ _RUNNERS = {
     "gdb", "perf", "hyperfine", "xvfb-run", "dbus-run-session", "faketime", "proxychains", "proxychains4", "rlwrap",
     "caffeinate", "unbuffer", "tmux", "screen", "prlimit", "numactl", "fakeroot", "ssh",
 }  # fmt: skip
-_GUARDED = {"git", "rm", "find", "dd", "chmod", "chown", "mv", "cp", "tee", "sed"}
+_GUARDED = {
+    "git", "rm", "find", "dd", "chmod", "chown", "mv", "cp", "tee", "sed", "wipefs", "killall", "pkill", "shutdown",
+    "reboot", "halt", "poweroff",
+}  # fmt: skip
 _GUARDED_IN_TEXT = re.compile(r"(?<![\w./-])(git|rm|find|dd|chmod|chown|sh|bash|eval|sudo|xargs)\s")
 
 
@@ -279,7 +282,7 @@ def _any(args: Args) -> Iterator[Inside]:
         if not word.known:
             continue
         name = os.path.basename(word.text)  # noqa: PTH119
-        if wraps(name) or name in _GUARDED:
+        if wraps(name) or name in _GUARDED or name.startswith("mkfs"):
             yield tuple(args[i:])
         elif _GUARDED_IN_TEXT.search(word.text):
             yield word.text
