@@ -18,7 +18,7 @@ MAX_URI = 1_900  # bytes; what is longer is locked with what contains it
 _STRONGER = {"exclusive": 2, "insert": 1, "imports": 0}
 
 
-def needs(path: str, changes: Iterable[Change]) -> dict[str, str]:
+def needs(path: str, changes: Iterable[Change]) -> dict[str, Mode]:
     """Resource URI → mode, for all of these changes; a change of blank lines needs nothing."""
     found: dict[str, Mode] = {}
     for change in changes:

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from intarsia.code.languages import language_of
-from intarsia.code.outline import outline
 from intarsia.workspace import replacing
+from intarsia.workspace.joining import shape_of
 from intarsia.workspace.versions import ABSENT, File, Intent, Versions, name_of
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def credit(versions: Versions, intent: Intent) -> None:
 
 
 def is_whole(path: str, content: bytes | None) -> bool:
-    return content is not None and not outline(content, language_of(path, content)).broken
+    return content is not None and not shape_of(path, content).broken
 
 
 def _recover(tree: Tree, intent: Intent) -> None:

@@ -8,10 +8,10 @@ from typing import Literal, Protocol
 
 from msgspec import structs
 
-from intarsia.code.languages import language_of
-from intarsia.code.outline import Outline, Unit, outline
+from intarsia.code.outline import Outline, Unit
 from intarsia.code.touched import Change, touched
 from intarsia.errors import Conflict, InputError, NotFound
+from intarsia.workspace.joining import shape_of
 
 _OFFSETS = ("start", "core", "head", "end", "signature", "open", "close")
 
@@ -118,7 +118,7 @@ def insertion(text: bytes, where: Where, symbol: str) -> Splice:
         raise InputError("There is no text to insert.")
 
     def make(path: str, data: bytes) -> bytes:
-        shape = outline(data, language_of(path, data))
+        shape = shape_of(path, data)
         unit = _unit(path, shape, symbol)
         if where == "into" and unit.units is None:
             raise InputError(f"{symbol} has no members.", hint=f"intarsia code outline {path}")
@@ -140,7 +140,7 @@ def import_of(statement: bytes) -> Splice:
     def make(path: str, data: bytes) -> bytes:
         if any(existing.strip() == line for existing in data.split(b"\n")):
             return data
-        shape = outline(data, language_of(path, data))
+        shape = shape_of(path, data)
         at = _place_of_imports(shape, line)
         before = b"" if not at or data[:at].endswith(b"\n") else eol_of(data)
         return data[:at] + before + line + eol_of(data) + data[at:]
@@ -169,10 +169,10 @@ def eol_of(data: bytes) -> bytes:
 
 
 def _shape(path: str, data: bytes, good: bytes | None) -> Outline:
-    shape = outline(data, language_of(path, data))
+    shape = shape_of(path, data)
     if not shape.broken or good is None:
         return shape
-    return shifted(outline(good, language_of(path, good)), data)
+    return shifted(shape_of(path, good), data)
 
 
 def shifted(shape: Outline, data: bytes) -> Outline:
@@ -240,7 +240,7 @@ def _set_off(data: bytes, at: int, text: bytes, where: Where, neighbours: list[U
 
 def _require_place(path: str, before: Outline, made: bytes, symbol: str, where: Where) -> None:
     """The text came where it was wanted: all that was there is as it was, and what is new is beside the symbol."""
-    after = outline(made, language_of(path, made))
+    after = shape_of(path, made)
     container = symbol if where == "into" else symbol.rpartition(".")[0]
     old, new = {unit.key for unit in before.walk()}, {unit.key for unit in after.walk()}
     added = new - old

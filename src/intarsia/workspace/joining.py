@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from intarsia.code.languages import language_of
 from intarsia.code.merge import Merged, merge
-from intarsia.code.outline import outline
+from intarsia.code.outline import Outline, outline
 from intarsia.errors import Conflict
 
 
@@ -22,6 +23,16 @@ class Overlap(Conflict):
         self.symbols = list(symbols)
 
 
+@lru_cache(maxsize=12)
+def _outlined(language: str | None, data: bytes) -> Outline:
+    return outline(data, language)
+
+
+def shape_of(path: str, data: bytes) -> Outline:
+    """The outline of a file; the last few are kept, as one edit looks at the same versions again and again."""
+    return _outlined(language_of(path, data), data)
+
+
 def join(path: str, base: bytes | None, ours: bytes | None, theirs: bytes | None) -> bytes | None:
     """`ours` with what was changed from `base` to `theirs`; raises Overlap."""
     if ours == theirs or theirs == base:
@@ -30,7 +41,7 @@ def join(path: str, base: bytes | None, ours: bytes | None, theirs: bytes | None
         return theirs
     if ours is None or theirs is None or base is None:
         raise Overlap(path)
-    found = merge(base, ours, theirs, language_of(path, ours))
+    found = merge(shape_of(path, base), shape_of(path, ours), shape_of(path, theirs), language_of(path, ours))
     if isinstance(found, Merged):
         return found.data
     raise Overlap(path, [overlap.key for overlap in found.overlaps if overlap.key])
@@ -40,8 +51,7 @@ def graft(path: str, data: bytes | None, other: bytes | None, keys: Sequence[str
     """`data` with the units of these keys as they are in `other`; None where they are not all in both."""
     if data is None or other is None or not keys:
         return None
-    language = language_of(path, data)
-    here, there = outline(data, language), outline(other, language)
+    here, there = shape_of(path, data), shape_of(path, other)
     found = [(here.find(key) if key else None, there.find(key) if key else None) for key in dict.fromkeys(keys)]
     spans: list[tuple[int, int, bytes]] = []
     for mine, theirs in found:

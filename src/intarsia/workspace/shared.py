@@ -129,7 +129,7 @@ class Plan:
     disk: bytes | None
     proposal: Proposal
     changes: list[Change]
-    needs: dict[str, Mode]
+    needs: Needs
 
 
 class Shared:
