@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from intarsia.code.identity import moved
 
+MAX_WEIGHED = 1000  # units; the time goes with the square
+
 
 class Sequenced(Struct):
     """`ids` are those that were to be kept. `met` pairs what ours with what theirs put at one place, in that order;
@@ -23,8 +25,7 @@ class Sequenced(Struct):
 def sequenced(base: Sequence[int], ours: Sequence[int], theirs: Sequence[int], kept: set[int]) -> Sequenced:
     """Ids mean the same in all three; those of `kept` are in the result, whichever side has them."""
     rank = {id: n for n, id in enumerate(base)}
-    ours_moved, theirs_moved = _moved(ours, rank), _moved(theirs, rank)
-    torn = {id for id in ours_moved & theirs_moved if not _agree(id, ours, theirs)}
+    ours_moved, theirs_moved, torn = _moves(rank, ours, theirs)
     ids = [id for id in ours if id in kept and id not in theirs_moved - ours_moved]
     order = Sequenced(ids, [], torn, ours_moved, theirs_moved)
     settled = set(ids) - (ours_moved - theirs_moved)
@@ -45,9 +46,40 @@ def passed(one: Sequence[int], other: Sequence[int], id: int) -> set[int]:
     return (here ^ there) & common - {id} if id in common else set()
 
 
+def _moves(rank: dict[int, int], ours: Sequence[int], theirs: Sequence[int]) -> tuple[set[int], set[int], set[int]]:
+    """What each side moved, and what both did. A side that changed two for one another moved the one or the other:
+    whichever the other side did not."""
+    first = [_moved(ids, rank) for ids in (ours, theirs)]
+    torn = {id for id in first[0] & first[1] if not _agree(id, ours, theirs)}
+    if not torn:
+        return first[0], first[1], torn
+    other = [_moved_but(ids, rank, torn) for ids in (ours, theirs)]
+    for mine, theirs_ in ((other[0], first[1]), (first[0], other[1]), (other[0], other[1])):
+        if all(_agree(id, ours, theirs) for id in mine & theirs_):
+            return mine, theirs_, set()
+    return first[0], first[1], torn
+
+
 def _moved(ids: Sequence[int], rank: dict[int, int]) -> set[int]:
     strayed = moved([rank[id] for id in ids if id in rank])
     return {id for id, n in rank.items() if n in strayed}
+
+
+def _moved_but(ids: Sequence[int], rank: dict[int, int], kept: set[int]) -> set[int]:
+    """As few as must have moved, and of `kept` as few as possible."""
+    known = [id for id in ids if id in rank]
+    if len(known) > MAX_WEIGHED:
+        return _moved(ids, rank)
+    best: list[tuple[int, int, int]] = []  # of the runs that end here: length, how many of `kept`, what is before it
+    for n, id in enumerate(known):
+        before = max(((*best[m][:2], m) for m in range(n) if rank[known[m]] < rank[id]), default=(0, 0, -1))
+        best.append((before[0] + 1, before[1] + (id in kept), before[2]))
+    stayed = set()
+    at = max(range(len(best)), key=lambda n: best[n][:2], default=-1)
+    while at >= 0:
+        stayed.add(known[at])
+        at = best[at][2]
+    return set(known) - stayed
 
 
 def _agree(id: int, ours: Sequence[int], theirs: Sequence[int]) -> bool:
