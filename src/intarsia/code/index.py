@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from intarsia.code.languages import language_of
+from intarsia.code.links import family, names_file, near, takes
 from intarsia.code.record import Record, Row, record_of
 from intarsia.code.store import Entry, Store, Unusable
 
@@ -26,10 +27,6 @@ _BATCH = 100
 _CACHED = 1024
 _AMBIGUOUS = 8
 _ORDINAL = re.compile(r"#\d+(?=\.|$)")
-_FAMILY = {"typescript": "javascript", "tsx": "javascript", "cpp": "c"}
-_WITHOUT_IMPORTS = frozenset({"ruby", "php", "c"})
-_FOLDER_IMPORTS = frozenset({"go", "java", "c_sharp"})
-_NAMED_BY_FOLDER = frozenset({"__init__", "index", "mod", "lib", "main"})
 _EXPLICIT_SELF = frozenset({"python", "javascript", "rust", "go", "php"})
 
 
@@ -56,16 +53,24 @@ class Place(Struct, frozen=True, order=True):
     def uri(self) -> str:
         return f"code:{self.path}#{plain(self.key)}" if self.key else f"code:{self.path}"
 
-    def links(self, name: str, path: str, record: Record) -> bool:
-        """Whether a file that mentions the name may well mean this definition of it."""
-        language = family(self.language)
-        if path == self.path:
-            return True
-        if family(record.language) != language:
-            return False
-        if language in _WITHOUT_IMPORTS or (language in _FOLDER_IMPORTS and _folder(path) == _folder(self.path)):
-            return True
-        return not record.imports.isdisjoint([name, self.key.partition(".")[0], *_modules(self.path, language)])
+    def words(self, path: str, record: Record) -> set[str]:
+        """The words of a file that may mean this definition; those behind a dot begin with one.
+
+        A method is meant only by what stands behind a dot, where the language has it so.
+        """
+        if family(record.language) != family(self.language):
+            return set()
+        top, dot, rest = self.key.partition(".")
+        name = rest.rpartition(".")[2] if dot else top
+        close = near(self.language, path, self.path)
+        linked = close or names_file(record.imports, self.language, self.path)
+        if dot:
+            linked = linked or takes(record.imports, self.path, top)
+            bare = {name} if close and family(self.language) not in _EXPLICIT_SELF else set()
+            return {f".{name}", *bare} if linked else set()
+        if linked:
+            return {name, f".{name}"}
+        return {name} if takes(record.imports, self.path, name) else set()
 
 
 class Index:
@@ -81,9 +86,15 @@ class Index:
     def close(self) -> None:
         self._store.close()
 
+    def forget(self) -> None:
+        """Begin anew, for all that open the index from now on."""
+        self._store.close()
+        self._begin(self._store.number)
+
     @property
-    def paths(self) -> list[str]:
-        return list(self._files)
+    def paths(self) -> Collection[str]:
+        """All files, also those that have no units."""
+        return self._files.keys()
 
     def refresh(self, files: Iterable[tuple[str, str]], read: Reader) -> Refreshed:
         """Have these files and no others: pairs of path and content id, such as git's. Only of contents that were
@@ -209,12 +220,11 @@ class Index:
         short = name.rpartition(".")[2]
         definitions = [place for place, _ in self._defining(name)]
         for path, record in self._found(self._store.mentioning(short)):
-            meant = [place for place in definitions if place.links(short, path, record)]
-            if definitions and not meant:
-                continue
-            words = _words(record, short, meant, path)
+            meant = {word for place in definitions for word in place.words(path, record)}
+            words = _positions(record, meant if definitions else {short, f".{short}"})
+            imported = _positions(record, {short} if meant or not definitions else set())
             for row in record.units:
-                if not words.isdisjoint(row.words):
+                if not (imported if row.kind == "import" else words).isdisjoint(row.words):
                     place = _place(path, record, row)
                     if place not in definitions:
                         yield place
@@ -231,11 +241,13 @@ class Index:
     def _meant(self, path: str, record: Record, name: str) -> list[Place]:
         """What a word of a file leads to: its own definitions, else those that it imports, if they are not many."""
         short = name.removeprefix(".")
-        definitions = [place for place, _ in self._defining(short) if name != short or "." not in place.key]
-        own = [place for place in definitions if place.path == path]
-        if own or len(definitions) > _AMBIGUOUS:
-            return own
-        return [place for place in definitions if place.links(short, path, record)]
+        definitions = [place for place, _ in self._defining(short)]
+        if len(definitions) > _AMBIGUOUS:
+            definitions = [place for place in definitions if place.path == path]
+        meant = [place for place in definitions if name in place.words(path, record)]
+        own = [place for place in meant if place.path == path]
+        named = [place for place in meant if names_file(record.imports, place.language, place.path)]
+        return own or named or meant
 
 
 def plain(key: str) -> str:
@@ -243,17 +255,8 @@ def plain(key: str) -> str:
     return _ORDINAL.sub("", key)
 
 
-def family(language: str) -> str:
-    """Languages whose files use each other count as one."""
-    return _FAMILY.get(language, language)
-
-
-def _words(record: Record, name: str, meant: list[Place], path: str) -> set[int]:
-    """The positions of a name in a record; a method is meant only by what stands behind a dot."""
-    bare = family(record.language) not in _EXPLICIT_SELF and any(place.path == path for place in meant)
-    only_methods = bool(meant) and all("." in place.key for place in meant)
-    wanted = {f".{name}"} if only_methods and not bare else {name, f".{name}"}
-    return {at for at, each in enumerate(record.names) if each in wanted}
+def _positions(record: Record, names: set[str]) -> set[int]:
+    return {at for at, each in enumerate(record.names) if each in names} if names else set()
 
 
 def _place(path: str, record: Record, row: Row) -> Place:
@@ -293,14 +296,3 @@ def _batches(unknown: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
 
 def _nothing(path: str) -> None:
     return None
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
-
-
-def _modules(path: str, language: str) -> list[str]:
-    """The words by which an import names the file."""
-    folder = _folder(path).rpartition("/")[2]
-    stem = path.rpartition("/")[2].partition(".")[0]
-    return [stem, folder] if stem in _NAMED_BY_FOLDER or language in _FOLDER_IMPORTS else [stem]

@@ -12,7 +12,7 @@ from intarsia.code.python_tree import Places, Tree
 from intarsia.code.source import SemanticConflict, Versions
 
 
-def provable(versions: Versions, standard: Collection[str] = sys.stdlib_module_names) -> Iterator[SemanticConflict]:
+def broken(versions: Versions, standard: Collection[str] = sys.stdlib_module_names) -> Iterator[SemanticConflict]:
     """`standard` are the top-level modules that are never looked for in the repository."""
     files = [path for path in versions.paths if _is_python(path)]
     if not files:

@@ -67,7 +67,7 @@ class Class(Struct, gc=False, frozen=True):
 
 
 class Module(Struct, gc=False, frozen=True):
-    """`bound` has every name the module may bind, each with how often and how; `dynamic` when it may bind any."""
+    """`bound` has every name the module may bind, and how; `dynamic` when it may bind any."""
 
     bound: dict[str, tuple[Binding, ...]]
     functions: dict[str, Signature]
@@ -77,7 +77,6 @@ class Module(Struct, gc=False, frozen=True):
     bases: frozenset[str]
     assigned: frozenset[str]
     dynamic: bool
-    exports: bool
 
     def only(self, name: str) -> Binding | None:
         """The one certain binding of a name, or None."""
@@ -95,15 +94,17 @@ def syntax(data: bytes) -> ast.Module | None:
             return None
 
 
-def compiles(data: bytes) -> bool:
-    """Stricter than parsing: also finds an argument named twice, or a `return` outside of a function."""
+def error_line(data: bytes) -> int:
+    """The line of the first error, or 0; stricter than parsing: also finds an argument that is named twice."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             compile(data, "<combined>", "exec", dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return False
-    return True
+        except SyntaxError as error:
+            return error.lineno or 1
+        except (ValueError, RecursionError, MemoryError):
+            return 1
+    return 0
 
 
 @lru_cache(maxsize=2048)
@@ -114,7 +115,7 @@ def module_of(data: bytes) -> Module | None:
         return None
     reader = _Reader()
     try:
-        reader.read(tree)
+        reader.all(tree.body)
     except RecursionError:
         return None
     return reader.module()
@@ -144,9 +145,6 @@ class _Reader:
         self.assigned: set[str] = set()
         self.dynamic = False
 
-    def read(self, tree: ast.Module) -> None:
-        self.all(tree.body)
-
     def module(self) -> Module:
         bound = {name: tuple(bindings) for name, bindings in self.top.names.items()}
         dynamic = self.dynamic or "*" in bound or "__getattr__" in bound
@@ -159,7 +157,6 @@ class _Reader:
             bases=frozenset(self.bases),
             assigned=frozenset(self.assigned),
             dynamic=dynamic or bool(self.assigned & _REPLACES),
-            exports="__all__" in bound,
         )
 
     def all(self, nodes: Iterable[ast.AST | None]) -> None:

@@ -8,6 +8,7 @@ from zlib import crc32
 from msgspec import Struct
 
 from intarsia.code.languages import language_of
+from intarsia.code.links import imported
 from intarsia.code.mentions import mentions, words
 from intarsia.code.outline import Outline, Unit, outline
 
@@ -16,8 +17,8 @@ _NOT_DEFINING = frozenset({"import", "comment", "call", "call_expression", "ERRO
 
 
 class Row(Struct, array_like=True, gc=False):
-    """A unit, from its first line to its last, from 1; `words` are positions in the record's names; a hash is 0 where
-    there is no such part."""
+    """A unit, from its first line to its last, from 1. `words` are positions in the record's names. Of the two hashes
+    that of the signature heeds neither blanks nor the comments above, and that of the body is 0 where there is none."""
 
     key: str
     name: str
@@ -35,7 +36,7 @@ class Row(Struct, array_like=True, gc=False):
 
 
 class Record(Struct, array_like=True, gc=False):
-    """What is known of one content. Of `names`, those after a dot begin with one; `imports` are words of imports."""
+    """What is known of one content. Of `names`, those after a dot begin with one; `imports` are dotted."""
 
     language: str
     lines: int
@@ -55,7 +56,7 @@ class _Reader:
         self.source = source
         self.language = language
         self.names: dict[bytes, int] = {}
-        self.imports: set[bytes] = set()
+        self.imports: set[str] = set()
 
     def record(self) -> Record:
         data, line, position, rows = self.source.data, 1, 0, list[Row]()
@@ -68,7 +69,7 @@ class _Reader:
             data.count(b"\n") + (not data.endswith(b"\n") and bool(data)),
             tuple(name.decode(errors="replace") for name in self.names),
             tuple(rows),
-            frozenset(word.decode(errors="replace") for word in self.imports),
+            frozenset(self.imports),
         )
 
     def row(self, unit: Unit, line: int) -> Row:
@@ -82,7 +83,7 @@ class _Reader:
             unit.kind,
             line,
             line + data.count(b"\n", unit.core, unit.end - 1),
-            crc32(data[unit.core : body]),
+            crc32(b" ".join(data[unit.head or unit.core : body].split())),
             0 if unit.units is not None or body == unit.end else crc32(data[body : unit.end]),
             tuple([names.setdefault(name, len(names)) for name in found]),
         )
@@ -94,7 +95,7 @@ class _Reader:
             return set()
         if unit.kind == "import":
             found = words(data, unit.core, unit.end)
-            self.imports |= found
+            self.imports |= imported(data[unit.core : unit.end], self.language)
             return found
         if unit.units is None:
             return mentions(data, unit.core, unit.end, self.language)

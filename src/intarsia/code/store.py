@@ -25,11 +25,11 @@ from intarsia.errors import DatabaseError
 BUSY_SECONDS = 30.0
 KEEP_DAYS = 7
 SECONDS_OF_A_DAY = 86_400
-_MADE_BY = ("index", "languages", "mentions", "naming", "outline", "record", "splitter", "store")
+_MADE_BY = ("index", "languages", "links", "mentions", "naming", "outline", "record", "splitter", "store")
 _AT_ONCE = 500
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS contents (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, day INTEGER NOT NULL, units INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, day INTEGER NOT NULL, units INTEGER NOT NULL,
     lines INTEGER NOT NULL, record BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS mentions (name INTEGER, content INTEGER, PRIMARY KEY (name, content)) WITHOUT ROWID;
