@@ -21,6 +21,31 @@ def test_it_is_found_from_subdirectories_and_linked_worktrees(sandbox: Sandbox) 
         assert (found.root, found.git_dir) == (sandbox.root, sandbox.root / ".git")
 
 
+def test_it_is_found_where_git_would_find_it(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain repositories are found without git; whatever else lies on the way is left to it."""
+    (sandbox.root / "deep/bare").mkdir(parents=True)
+    sandbox.git("init", "--quiet", str(sandbox.root / "deep/inner"))
+    sandbox.git("init", "--quiet", "--bare", str(sandbox.root / "deep/bare"))
+    link = sandbox.root.parent / "link"
+    link.symlink_to(sandbox.root / "deep")
+    places = [sandbox.root / "deep", sandbox.root / "deep/inner", sandbox.root / ".git/refs", link]
+    found = [Repository.discover(place).root for place in places]
+    monkeypatch.setattr("intarsia.workspace.repository._plain_root", lambda start: None)
+    assert found == [Repository.discover(place).root for place in places]
+    assert found == [sandbox.root, sandbox.root / "deep/inner", sandbox.root, sandbox.root]
+
+
+@pytest.mark.parametrize("unusual", ["[core]\n\tworktree = ..\n", "[include]\n\tpath = x\n", "[core]\n\tbare = yes\n"])
+def test_unusual_repositories_are_left_to_git(sandbox: Sandbox, unusual: str) -> None:
+    config = sandbox.root / ".git/config"
+    config.write_text(config.read_text() + unusual)
+    if "bare" in unusual:
+        with pytest.raises(NotReady, match="bare"):
+            Repository.discover(sandbox.root)
+    else:
+        assert Repository.discover(sandbox.root).root == sandbox.root
+
+
 def test_where_there_is_none_says_so(tmp_path: Path) -> None:
     with pytest.raises(NotReady, match="not in a git repository"):
         Repository.discover(tmp_path)

@@ -14,6 +14,7 @@ from intarsia.workspace.git import Git
 STATE = ".intarsia"
 ROOT_MARK = "intarsia-root"
 OLDEST_GIT = (2, 38)
+_UNUSUAL = re.compile(rb"(?i)worktree|include|bare\s*=\s*(?!false\b)")  # in a repository's configuration
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Repository:
         """Find the repository around `start`; raises NotReady with the cure when there is none that can be used."""
         marked = os.environ.get("INTARSIA_ROOT")
         git = Git(Path(marked) if marked else start)
+        if plain := _plain_root(git.directory):
+            return cls(root=plain, git_dir=plain / ".git", here=git.directory)
         asked = ("rev-parse", "--path-format=absolute", "--is-bare-repository", "--git-dir", "--git-common-dir")
         try:
             bare, own, common = git.run(*asked).splitlines()
@@ -171,6 +174,34 @@ def _digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return "unreadable"
+
+
+def _plain_root(start: Path) -> Path | None:
+    """The root of a repository of the plainest kind; None is for git to say, which takes longer than all of this.
+
+    Plain is what lies around `start`, is this user's, and has its own `.git` directory with nothing unusual in it.
+    """
+    here = Path(os.path.realpath(start))
+    try:
+        device = here.stat().st_dev
+        for place in (here, *here.parents):
+            if os.path.lexists(place / ".git"):
+                return place if _is_plain(place, device) else None
+            if (place / "HEAD").exists():  # bare, or the inside of a `.git`
+                return None
+    except OSError:
+        return None
+    return None
+
+
+def _is_plain(root: Path, device: int) -> bool:
+    git = root / ".git"
+    if git.is_symlink() or not all((git / name).is_dir() for name in ("objects", "refs")):
+        return False
+    if {(found.st_uid, found.st_dev) for found in (root.stat(), git.stat())} != {(os.geteuid(), device)}:
+        return False
+    unusual = _UNUSUAL.search((git / "config").read_bytes())
+    return (git / "HEAD").is_file() and not unusual
 
 
 def _not_a_repository(directory: Path, error: GitError) -> NotReady:
