@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from intarsia.agents import Running, Turn, TurnEnd
 from intarsia.agents.supervision import end_marked, watch
 from intarsia.config import Check
-from intarsia.errors import Aborted, GitError, InputError, StaleLease
+from intarsia.errors import Aborted, GitError, StaleLease
 from intarsia.kernel import issues, sessions
 from intarsia.kernel.database import Transaction
 from intarsia.kernel.issues import Issue
@@ -27,7 +27,7 @@ from intarsia.run.desk import make_desk
 from intarsia.run.gate import Gate
 from intarsia.run.outcomes import HANDLING
 from intarsia.run.place import Place
-from intarsia.run.resolution import Resolution, in_message, make
+from intarsia.run.resolution import Resolution, add_named_dependency, in_message, make
 from intarsia.run.seat import Seat
 from intarsia.workspace.git import was_killed
 from intarsia.workspace.landing import Candidate, InTheWay, MergeConflict, NothingToLand, Work
@@ -35,6 +35,7 @@ from intarsia.workspace.worktree import Inspection, Worktree
 
 DIFF_SHOWN = 8_000
 KILLED_TRIES = 3
+RESUMPTIONS = 2
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Ending:
     session: Session
     title: str
     commit: str = ""
+
+
+class BrokenOff(Exception):
+    """The agent's turn was broken off, and can be gone on with."""
 
 
 class RedCombination(Exception):
@@ -67,6 +72,8 @@ class Pipeline:
         self._seat = Seat(context, self._claimed, self._desk)
         self._gate = Gate(context.repository, context.config, context.target)
         self._commit = ""
+        self._goes_on = False
+        self._resumed = 0
 
     def run(self) -> Ending:
         """Go on until the session is over or parked; raises Lost when another supervisor took it."""
@@ -87,7 +94,7 @@ class Pipeline:
                 self._park(str(stop), resume=stage)
             except InTheWay as obstacle:
                 self._park(f"{obstacle.message} {obstacle.hint}", resume=stage)
-            except StaleLease:
+            except (StaleLease, BrokenOff):
                 self._begin_again()
             except (GitError, OSError) as error:
                 self._require_room(str(error))
@@ -107,6 +114,7 @@ class Pipeline:
 
     def _work(self) -> None:
         self._report("working", "preparing the workspace")
+        self._goes_on = False
         running = self._adopted() if self._inherited else None
         if running is None:
             turn = self._turn(self._desk.place())
@@ -119,16 +127,28 @@ class Pipeline:
         self._judge(end)
 
     def _adopted(self) -> Running | None:
-        """The turn that was begun before, if it can be followed to its end; if not, nothing of it is left."""
+        """The turn that was begun before, if it can be followed to its end.
+
+        If not, it is begun again: as a new turn of its conversation where there is one, in the workspace as it is; else
+        from its start, with what was done archived.
+        """
         place = self._desk.left_place()
         running = self._context.driver.adopt(self._turn(place)) if place else None
         if running is not None:
             self._claimed.record("agent_adopted", turn=self._row.turn)
             return running
         end_marked(self._row.id)
-        self._desk.restart()
-        self._claimed.update(resolution=None)
+        self._goes_on = isinstance(place, Worktree) and self._can_resume
+        if self._goes_on:
+            self._claimed.record("agent_resumed", turn=self._row.turn, conversation=self._row.vendor_id)
+        else:
+            self._desk.restart()
+            self._claimed.update(resolution=None, vendor_id=None)
         return None
+
+    @property
+    def _can_resume(self) -> bool:
+        return self._context.driver.capabilities.resumes and bool(self._row.vendor_id)
 
     def _judge(self, end: TurnEnd) -> None:
         if end.outcome == "stopped":
@@ -167,6 +187,9 @@ class Pipeline:
                 self._follow_up(f"{reason} Go on from there.", found)
             case "block":
                 self._give_up("blocked", reason)
+            case "again" if self._can_resume and self._resumed < RESUMPTIONS:
+                self._resumed += 1
+                raise BrokenOff(reason)
             case "fail" | "again":
                 self._give_up("failed", reason, unlucky=handling.then == "again")
 
@@ -280,24 +303,24 @@ class Pipeline:
 
     def _follow_up(self, problem: str, found: Inspection | None = None) -> None:
         """Tell the agent what failed and let it go on, unless it had all its tries."""
-        problem = _readable(problem)
+        problem = prompts.readable(problem)
         self._require_room()
         turn = self._row.turn
         left = self._context.config.run.followups - turn
         if left < 0:
-            return self._give_up("blocked", f"{_first_line(problem)} That was turn {turn}.")
+            return self._give_up("blocked", f"{prompts.first_line(problem)} That was turn {turn}.")
         if found and found.dirty:
             self._desk.save_uncommitted()
         self._claimed.advance(
             "working",
-            _first_line(problem),
+            prompts.first_line(problem),
             turn=turn + 1,
             prompt=prompts.followup(self._issue.id, problem, left, self._task()),
             head=found.head if found else self._desk.head,
             progress=_progress(found) if found else self._row.progress,
             resolution=None,
         )
-        return self._context.reporter.told(self._row.id, _first_line(problem))
+        return self._context.reporter.told(self._row.id, prompts.first_line(problem))
 
     def _end_without_commit(self, resolution: Resolution) -> None:
         if resolution.kind == "blocked":
@@ -312,7 +335,7 @@ class Pipeline:
 
         def give_back(tx: Transaction) -> None:
             actor, note = self._row.id, resolution.rationale
-            if not _add_named_dependency(tx, self._issue.id, resolution.rationale, actor):
+            if not add_named_dependency(tx, self._issue.id, resolution.rationale, actor):
                 return issues.block(tx, self._issue.id, note, actor, actor)
             return issues.requeue(tx, self._issue.id, note, actor, session=actor, attempt=False)
 
@@ -348,7 +371,8 @@ class Pipeline:
         return self._claimed.row
 
     def _turn(self, place: Place) -> Turn:
-        return self._seat.turn(place, self._row.prompt or self._task())
+        prompt = self._row.prompt or self._task()
+        return self._seat.turn(place, prompts.resumed(self._issue.id, prompt) if self._goes_on else prompt)
 
     def _task(self) -> str:
         commands = [check.command for check in self._context.config.check_list().values()]
@@ -375,25 +399,3 @@ def _progress(found: Inspection) -> str:
 
 def _explain(failure: Evidence) -> str:
     return f"the check {failure.summary}. The end of its output:\n\n```\n{failure.tail()}\n```"
-
-
-def _readable(text: str) -> str:
-    """Text from files and programs, without what neither a terminal nor the database should get."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def _first_line(text: str) -> str:
-    line = text.split("\n", 1)[0].removesuffix(" The end of its output:")
-    return line[:1].upper() + line[1:]
-
-
-def _add_named_dependency(tx: Transaction, issue_id: str, text: str, actor: str) -> bool:
-    """Make the issue wait for the first other issue that the text names; false if it names none that can be."""
-    for word in text.replace(",", " ").replace(":", " ").split():
-        name = word.strip("().;`'\"")
-        try:
-            issues.add_dependency(tx, issue_id, name, "blocks", actor)
-        except InputError:
-            continue
-        return True
-    return False

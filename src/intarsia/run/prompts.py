@@ -31,6 +31,21 @@ def followup(issue: str, problem: str, left: int, task: str) -> str:
     )
 
 
+def resumed(issue: str, prompt: str) -> str:
+    """For an agent that remembers the conversation, and whose turn was broken off where it stands."""
+    return _fill("resume.md", issue=issue, prompt=prompt)
+
+
+def readable(text: str) -> str:
+    """Text from files and programs, without what neither a terminal nor the database should get."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def first_line(text: str) -> str:
+    line = text.split("\n", 1)[0].removesuffix(" The end of its output:")
+    return line[:1].upper() + line[1:]
+
+
 def _fill(name: str, **values: str) -> str:
     template = files("intarsia.run").joinpath("templates", name).read_text(encoding="utf-8")
     return Template(template).substitute(values)

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from typing import Any, Literal, get_args
 
 from intarsia.errors import InputError
-from intarsia.kernel import events, sessions
+from intarsia.kernel import events, issues, sessions
 from intarsia.kernel.database import Transaction
 from intarsia.kernel.sessions import Session
 
@@ -55,6 +55,18 @@ def declare(tx: Transaction, session: Session, made: Resolution) -> None:
         session=session.id,
         resolution=made.as_json(),
     )
+
+
+def add_named_dependency(tx: Transaction, issue_id: str, text: str, actor: str) -> bool:
+    """Make the issue wait for the first other issue that the text names; false if it names none that can be."""
+    for word in text.replace(",", " ").replace(":", " ").split():
+        name = word.strip("().;`'\"")
+        try:
+            issues.add_dependency(tx, issue_id, name, "blocks", actor)
+        except InputError:
+            continue
+        return True
+    return False
 
 
 def in_message(message: str) -> Resolution | None:

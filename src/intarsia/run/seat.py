@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from intarsia.agents import Conversation, Event, Limits, RateLimit, Said, ToolUse, Turn, Usage, environment
+from intarsia.kernel import sessions
 from intarsia.run import secret, tools, usage
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
 from intarsia.run.desk import Desk
+from intarsia.run.guard import Guard
 from intarsia.run.place import Place
+from intarsia.run.resolution import in_message
+from intarsia.workspace.policy import Policy
+from intarsia.workspace.worktree import Worktree
 
 
 class Seat:
@@ -41,9 +48,38 @@ class Seat:
             env=env,
             limits=self.limits(),
             conversation=row.vendor_id or "",
-            approver=self._desk.approver(place),
+            approver=Guard(self._policy(place, env), place.path, self._desk.approver(place)),
             tools=(*tools.for_session(self._context.database, row, self._show), *self._desk.tools()),
+            objection=self._objection(place) if isinstance(place, Worktree) else None,
         )
+
+    def _policy(self, place: Place, env: dict[str, str]) -> Policy:
+        own = [place.git_dir] if isinstance(place, Worktree) else []
+        return Policy.of(self._context.config.policy, env, writable=own, shared=self._context.tree is not None)
+
+    def _objection(self, worktree: Worktree) -> Callable[[str], str]:
+        """What the gate would say at once to a turn that ended now; each thing is said once, the gate has the rest."""
+        said: set[str] = set()
+
+        def objection(last_words: str) -> str:
+            with self._context.database.read() as tx:
+                declared = sessions.get(tx, self._claimed.id).resolution
+            if declared or in_message(last_words):
+                return ""
+            problem = self._unfinished(worktree)
+            if not problem or problem in said:
+                return ""
+            said.add(problem)
+            return problem
+
+        return objection
+
+    def _unfinished(self, worktree: Worktree) -> str:
+        if dirty := worktree.git.run("status", "--porcelain", "-z").split("\0")[:-1]:
+            return f"{len(dirty)} changes are not committed, such as {dirty[0][3:]}. Commit them, or remove them."
+        if worktree.git.line("rev-parse", "HEAD") == self._desk.base:
+            return "There is no commit of yours yet. Commit your work; if no commit is right, say so as you were told."
+        return ""
 
     def note(self, event: Event) -> None:
         match event:

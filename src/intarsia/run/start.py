@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from intarsia.agents import drivers
 from intarsia.config import DRIVERS, Agent, Config
 from intarsia.errors import ConfigError, NotReady
@@ -66,8 +68,8 @@ def choose_agent(config: Config) -> tuple[str, Agent]:
     driver, colon, rest = chosen.partition(":")
     if colon and driver.strip() in DRIVERS:
         name, given = driver.strip(), rest.strip()
-        argument = {"command": "command", "script": "scenario"}.get(name, "model")
-        return name, Agent(driver=name, **{argument: given})
+        takes = {"command": "command", "script": "scenario"}.get(name, "model")
+        return name, msgspec.convert({"driver": name, takes: given}, Agent)
     if chosen:
         if chosen not in config.agents:
             known = ", ".join(config.agents) or "none"

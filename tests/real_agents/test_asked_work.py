@@ -1,0 +1,175 @@
+"""The real Claude Code and the real Codex work on issues through their drivers, and ask before each step."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from intarsia.agents.supervision import marked
+from intarsia.testing import ModelServer, Request, Step
+from tests.real_agents.programs import AgentProgram, ClaudeCode
+from tests.support.sandbox import Sandbox
+from tests.support.until import until
+
+DONE = Step(text="I am done.")
+
+
+@pytest.fixture
+def project(program: AgentProgram, sandbox: Sandbox) -> Sandbox:
+    """A repository whose agent is the program, through its driver."""
+    table = f'[run]\nagent = "{program.name}"\n[agents.{program.name}]\ndriver = "{program.name}"\n'
+    check = f"env = [\"{program.key}\"]\n[checks]\nanswer = 'test ! -e answer.txt || grep -qx 42 answer.txt'\n"
+    sandbox.commit("intarsia.toml", table + check, "Configure")
+    return sandbox
+
+
+def issue(project: Sandbox, model: ModelServer, id: str, *steps: Step) -> None:
+    model.add({id: list(steps)})
+    project.issue(id, "--body", f"[[script:{id}]]")
+
+
+def asked(model: ModelServer, script: str) -> list[Request]:
+    return [request for request in model.requests if request.script == script]
+
+
+def commit(program: AgentProgram, message: str = "Work") -> Step:
+    return program.escalated(f"git add --all && git commit --quiet -m '{message}' && echo committed")
+
+
+def session(project: Sandbox) -> dict[str, Any]:
+    (only,) = project.sessions()
+    return only
+
+
+def test_an_issue_becomes_a_landed_commit(project: Sandbox, model: ModelServer, program: AgentProgram) -> None:
+    issue(project, model, "it-1", program.create("answer.txt", "42"), commit(program), DONE)
+    project.ok("run")
+    assert project.show("answer.txt") == "42"
+    used = session(project)["usage"]
+    assert (used["input"], used["output"]) == (3000, 150)
+    assert session(project)["vendor_id"]
+    assert marked(session(project)["id"]) == []
+    log = project.ok("session", "logs", "it-1")
+    assert "answer.txt" in log
+    assert "[completed]" in log
+
+
+def test_a_follow_up_goes_on_in_the_same_conversation_and_is_counted_once(
+    project: Sandbox, model: ModelServer, program: AgentProgram
+) -> None:
+    first = [program.create("answer.txt", "41"), commit(program), Step(text="That should do.")]
+    second = [program.read("answer.txt"), program.edit("answer.txt", "41", "42"), commit(program), DONE]
+    issue(project, model, "it-1", *first, *second)
+    project.ok("run")
+    assert project.show("answer.txt") == "42"
+    assert session(project)["turn"] == 2
+    assert len({request.conversation for request in asked(model, "it-1")}) == 1
+    assert session(project)["usage"]["input"] == 7000
+
+
+def test_files_outside_and_refused_commands_are_out_of_reach_and_another_way_lands(
+    project: Sandbox, model: ModelServer, program: AgentProgram
+) -> None:
+    issue(
+        project,
+        model,
+        "it-1",
+        program.create(str(project.root / "outside.txt"), "x"),
+        program.escalated("git reset --hard HEAD~1"),
+        program.create("answer.txt", "42"),
+        commit(program),
+        DONE,
+    )
+    project.ok("run")
+    assert not (project.root / "outside.txt").exists()
+    told = "\n".join(str(request.said) for request in asked(model, "it-1"))
+    assert "is outside your working directory" in told
+    assert "git reset --hard" in told.replace("git reset --hard HEAD~1'", "")
+    assert project.files() >= {"answer.txt"}
+
+
+def test_an_agent_ends_without_a_commit_by_our_tool(
+    project: Sandbox, model: ModelServer, program: AgentProgram
+) -> None:
+    resolve = program.ours("resolve", {"kind": "obsolete", "rationale": "It was removed."})
+    issue(project, model, "it-1", resolve, DONE)
+    project.ok("run")
+    assert session(project)["reason"] == "obsolete: It was removed."
+
+
+@pytest.mark.parametrize("program", [ClaudeCode], indirect=True)
+def test_an_agent_that_forgot_to_commit_is_sent_back_in_the_same_turn(
+    project: Sandbox, model: ModelServer, program: AgentProgram
+) -> None:
+    issue(project, model, "it-1", program.create("answer.txt", "42"), Step(text="There."), commit(program), DONE)
+    project.ok("run")
+    assert project.show("answer.txt") == "42"
+    assert session(project)["turn"] == 1
+
+
+def test_an_overloaded_model_costs_no_attempt(project: Sandbox, model: ModelServer, program: AgentProgram) -> None:
+    issue(project, model, "it-1", Step(http=529, times=0))
+    assert project.call("run").returncode == 1
+    assert session(project)["stage"] == "parked"
+    assert "overloaded" in session(project)["reason"]
+    model.add({"it-1": [program.create("answer.txt", "42"), commit(program), DONE]})
+    project.ok("run")
+    assert project.show("answer.txt") == "42"
+    assert session(project)["stage"] == "done"
+
+
+def test_a_killed_agent_goes_on_in_the_same_session(
+    project: Sandbox, model: ModelServer, program: AgentProgram
+) -> None:
+    # Claude Code answers for the model where it was broken off, so that a step of the script may be passed over.
+    work = [program.create("answer.txt", "42"), program.escalated("sleep 3")]
+    steps = [*work, commit(program), commit(program), DONE]
+    issue(project, model, "it-1", *steps)
+    with project.start("run") as supervisor:
+        model.wait_for("it-1", 1)
+        until(lambda: "answer.txt" in project.ok("session", "logs", "it-1"))
+        for process in marked(session(project)["id"], "agent"):
+            process.send_signal(signal.SIGKILL)
+        said, _ = supervisor.communicate(timeout=90)
+    assert supervisor.returncode == 0, said
+    assert project.show("answer.txt") == "42"
+    assert session(project)["attempt"] == 1
+    assert len(project.events("agent_resumed")) == 1
+    assert len({request.conversation for request in asked(model, "it-1")}) == 1
+
+
+def test_a_killed_supervisor_is_replaced_and_its_agents_conversation_goes_on(
+    project: Sandbox, model: ModelServer, program: AgentProgram
+) -> None:
+    steps = [
+        program.create("answer.txt", "42"),
+        Step(tools=commit(program).tools, delay=4),
+        DONE,
+        commit(program),
+        DONE,
+    ]
+    issue(project, model, "it-1", *steps)
+    with project.start("run") as supervisor:
+        model.wait_for("it-1", 1)
+        supervisor.send_signal(signal.SIGKILL)
+    id = session(project)["id"]
+    project.ok("run")
+    assert project.show("answer.txt") == "42"
+    assert session(project)["id"] == id
+    assert len(project.events("agent_resumed")) == 1
+    assert len({request.conversation for request in asked(model, "it-1")}) == 1
+    assert marked(id) == []
+
+
+def test_eight_agents_work_at_the_same_time(project: Sandbox, model: ModelServer, program: AgentProgram) -> None:
+    ids = [f"it-{number}" for number in range(1, 9)]
+    for id in ids:
+        model.add({id: [program.create(f"{id}.txt", id), commit(program, id), DONE]})
+        project.issue(id, "--body", f"[[script:{id}]]")
+    project.ok("run", "--agents", "8", timeout=170)
+    assert project.files() >= {f"{id}.txt" for id in ids}
+    assert {found["stage"] for found in project.sessions()} == {"done"}
+    assert {found["usage"]["input"] for found in project.sessions()} == {3000}
+    assert [marked(found["id"]) for found in project.sessions()] == [[]] * 8
