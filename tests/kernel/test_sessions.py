@@ -163,6 +163,24 @@ def test_one_of_two_supervisors_takes_a_session_over(database: Database) -> None
     assert get(database, seen.id).supervisor == "host:2:0"
 
 
+def test_a_take_over_keeps_what_is_held_of_the_code_under_a_new_token(database: Database, clock: ManualClock) -> None:
+    session = started(database)
+    with database.transaction() as tx:
+        symbol = leases.acquire(tx, session.id, "code:a.py#f", 60)
+        leases.acquire(tx, session.id, "code:b.py", 20)
+        leases.acquire(tx, session.id, "land:main", 60)
+    clock.advance(30)
+    take_over(database, session)
+    assert held(database) == ["code:a.py#f", "issue:it-1"]
+    with database.transaction() as tx:
+        kept = leases.require_holder(tx, "code:a.py#f", session.id)
+        assert (kept.token > symbol.token, kept.acquired, kept.expires) == (True, symbol.acquired, tx.now + 60)
+        with pytest.raises(StaleLease):
+            leases.require(tx, symbol.resource, symbol.token)
+    with pytest.raises(Held), database.transaction() as tx:
+        leases.acquire(tx, "another", "code:a.py", 60)
+
+
 def test_a_take_over_keeps_the_workspace_only_if_it_is_free(database: Database, clock: ManualClock) -> None:
     session = started(database)
     with database.transaction() as tx:

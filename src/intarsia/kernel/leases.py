@@ -218,6 +218,18 @@ def renew(tx: Transaction, sessions: Collection[str], ttl: int) -> int:
     )
 
 
+def refence(tx: Transaction, session: str, ttl: int) -> None:
+    """Put a new token on all that a session holds: under the old ones nobody can write for it any more."""
+    check_ttl(ttl)
+    tx.execute(
+        """UPDATE leases SET token = :token, expires = :expires
+            WHERE project = :project AND session = :session AND expires > :now""",
+        token=next_token(tx),
+        session=session,
+        expires=tx.now + ttl,
+    )
+
+
 def renew_one(tx: Transaction, session: str, resource: str, ttl: int) -> bool:
     """Move the expiry of one living grant; false if this session does not hold it."""
     check_ttl(ttl)

@@ -226,11 +226,17 @@ def park(tx: Transaction, session: Session, reason: str, resume: str) -> Session
 
 
 def take_over(tx: Transaction, seen: Session, supervisor: str, run: str, ttl: int) -> Session:
-    """Continue a session whose supervisor is gone, with new tokens; raises StaleLease if it moved on meanwhile."""
+    """Continue a session whose supervisor is gone, with new tokens; raises StaleLease if it moved on meanwhile.
+
+    What it holds of the code stays held; its place in the queue to land, and perhaps its workspace, is given up.
+    """
     now = get(tx, seen.id)
     if (now.supervisor, now.token, now.stage) != (seen.supervisor, seen.token, seen.stage):
         raise StaleLease(f"{seen.id} was taken over by {now.supervisor}.")
-    leases.release_all(tx, seen.id)
+    for held in leases.of(tx, seen.id):
+        if held.resource.startswith(("land:", "workspace:")):
+            leases.release(tx, seen.id, held.resource)
+    leases.refence(tx, seen.id, ttl)
     lease = leases.acquire(tx, seen.id, seen.resource, ttl)
     stage = (now.resume or "working") if now.stage == PARKED else now.stage
     workspace = now.workspace if now.workspace and _still_free(tx, seen.id, now.workspace, ttl) else None
