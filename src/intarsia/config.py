@@ -52,6 +52,13 @@ class Run(Model):
     lease: Annotated[
         int, Meta(ge=5, le=86_400, description="Seconds a supervisor may be silent before its sessions are given up.")
     ] = 60
+    on_overlap: Annotated[
+        str,
+        Meta(
+            pattern="^(wait|refuse|advise|)$",
+            description="When two would change the same: wait, refuse or advise; empty: advise (wait in a shared tree).",
+        ),
+    ] = ""
 
 
 class Limits(Model):

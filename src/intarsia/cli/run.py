@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 from typing import Any
 
 import click
 
-from intarsia.cli.common import Output, open_project, table, with_output
+from intarsia.cli.common import Output, Project, open_project, table, with_output
 from intarsia.errors import Conflict
 from intarsia.kernel import issues
 from intarsia.run.progress import JsonReporter, PlainReporter, Reporter
@@ -27,9 +28,17 @@ from intarsia.run.progress import JsonReporter, PlainReporter, Reporter
 @click.option("--target", help="The branch to land on.")
 @click.option("--watch", is_flag=True, help="Stay, and take new issues as they come.")
 @click.option("--dry-run", is_flag=True, help="Show what would be worked on, in order; change nothing.")
+@click.option("--plan", "show_plan", is_flag=True, help="Show what can be worked on side by side; change nothing.")
 @with_output
 def run(
-    output: Output, /, only: tuple[str, ...], max_issues: int | None, watch: bool, dry_run: bool, **flags: Any
+    output: Output,
+    /,
+    only: tuple[str, ...],
+    max_issues: int | None,
+    watch: bool,
+    dry_run: bool,
+    show_plan: bool,
+    **flags: Any,
 ) -> int:
     """Let agents work on what is ready, judge their work, and land what is proven.
 
@@ -40,6 +49,7 @@ def run(
     Example:
       intarsia run --agent 'command: my-agent --task {prompt_file}' --agents 4 --env MY_AGENT_KEY
       intarsia run --issue ia-7f3a --json
+      intarsia run --plan --agents 8
 
     Exit codes: 0 all done or nothing to do; 1 an issue failed, is blocked or waits to land; 2 usage, configuration or
     environment; 130 interrupted twice. With --json: one JSON object per line, the summary last.
@@ -53,7 +63,7 @@ def run(
     project = open_project(settings)
     from intarsia.run import start
 
-    undecided = dry_run and not project.config.run.agent and not project.config.agents
+    undecided = (dry_run or show_plan) and not project.config.run.agent and not project.config.agents
     agent = "" if undecided else start.choose_agent(project.config)[0]
     queues = project.config.queues_of(agent)
     with project.database.read() as tx:
@@ -63,6 +73,8 @@ def run(
                     f"{issue_id} is in queue {queue}, which {agent} does not work on.", hint="See: intarsia queue list"
                 )
         ready = issues.ready(tx, only, queues)
+    if show_plan:
+        return _show_plan(output, project, queues, only)
     if dry_run:
         rows = [[i.id, f"P{i.priority}", i.title] for i in ready]
         output.show(table(rows) or "Nothing is ready.", issues=[i.as_json() for i in ready])
@@ -76,6 +88,14 @@ def run(
         return Scheduler(context, Scope(only, max_issues, watch)).run().exit_code
     finally:
         reporter.close()
+
+
+def _show_plan(output: Output, project: Project, queues: Collection[str], only: Collection[str]) -> int:
+    from intarsia.run import dispatch, rounds
+
+    plan = dispatch.plan(project.repository, project.database, project.config, queues, only)
+    output.show(rounds.text_of(plan, table), **plan.as_json())
+    return 0
 
 
 def _reporter(output: Output) -> Reporter:

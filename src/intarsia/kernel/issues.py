@@ -16,6 +16,8 @@ from intarsia.errors import Conflict, InputError, NotFound
 from intarsia.kernel import events, leases
 from intarsia.kernel.database import Transaction
 from intarsia.kernel.engine import Row
+from intarsia.kernel.modes import Mode
+from intarsia.kernel.resources import parse
 
 TYPES = ("task", "bug", "feature", "chore", "epic")
 STATUSES = ("open", "in_progress", "blocked", "deferred", "closed")
@@ -314,6 +316,19 @@ def _check(draft: Draft) -> None:
         check_id(draft.id)
     if "\x00" in draft.title + draft.body + draft.acceptance:
         raise InputError("The text holds a NUL byte.")
+    for claim in draft.claims:
+        parse_claim(claim)
+
+
+def parse_claim(text: str) -> tuple[str, Mode]:
+    """The resource that an issue expects to write, and how: exclusively, unless a mode stands before it.
+
+    `code:src/a.py`, or `insert code:src/a.py#Class`; raises InputError.
+    """
+    mode, space, name = text.strip().partition(" ")
+    if not space or ":" in mode:
+        return parse(text.strip()).name, "exclusive"
+    return parse(name.strip()).name, leases.check_mode(mode)
 
 
 def check_id(issue_id: str) -> None:

@@ -23,6 +23,7 @@ from intarsia.kernel.sessions import Session
 from intarsia.run import secret
 from intarsia.run.claimed import Lost
 from intarsia.run.context import Context, is_alive
+from intarsia.run.dispatch import Dispatch
 from intarsia.run.pipeline import Ending, Pipeline
 from intarsia.run.progress import Summary
 
@@ -56,6 +57,7 @@ class Scheduler:
         self._context = context
         self._scope = scope
         self._interrupts = Interrupts()
+        self._dispatch = Dispatch(context, scope.only)
         self._running: dict[str, Future[Ending]] = {}
         self._endings: list[Ending] = []
         self._begun = 0
@@ -116,7 +118,7 @@ class Scheduler:
 
     def _expects_more(self) -> bool:
         """Whether to stay although nothing is ready: others still work on what ours may wait for."""
-        if self._scope.watch:
+        if self._scope.watch or self._dispatch.waits:
             return True
         with self._context.database.read() as tx:
             return bool(sessions.find(tx, stages=sessions.ACTIVE, limit=1))
@@ -139,23 +141,8 @@ class Scheduler:
         future.add_done_callback(lambda _: self._interrupts.wake.put(None))
 
     def _claim(self) -> tuple[Session, Issue, bool] | None:
-        context, token = self._context, sessions.new_secret()
-        with context.database.transaction() as tx:
-            claimed = sessions.start(
-                tx,
-                run=context.run,
-                agent=context.agent_name,
-                driver=context.driver.name,
-                supervisor=context.supervisor,
-                secret=token,
-                ttl=context.config.run.lease,
-                only=self._scope.only,
-                queues=context.config.queues_of(context.agent_name),
-            )
-        if claimed is None:
-            return None
-        secret.write(context.folder(claimed[0].id), token)
-        return *claimed, False
+        claimed = self._dispatch.claim()
+        return (*claimed, False) if claimed else None
 
     # Recovery: sessions whose supervisor is gone are continued, wherever it stopped.
 
@@ -200,7 +187,9 @@ class Scheduler:
                 token = sessions.new_secret()
                 secret.write(context.folder(session.id), token)
                 session = sessions.update(tx, session, secret_hash=sessions.digest(token))
-            return session, issues.get(tx, session.issue)
+            issue = issues.get(tx, session.issue)
+            self._dispatch.retake(tx, session, issue)
+            return session, issue
 
     def _end_orphans(self) -> None:
         """Processes of sessions that ended, of this project, that nobody is responsible for any more."""

@@ -61,6 +61,17 @@ class Git:
             raise GitError(f"git {args[0]} was ended by signal {-done.returncode}.", git_exit=done.returncode)
         return done.stdout if done.returncode == 0 else None
 
+    def start(self, *args: str) -> subprocess.Popen[bytes]:
+        """A git process to talk to; it ends with its standard input."""
+        return subprocess.Popen(
+            [*self._argv, *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=surroundings(),
+            start_new_session=True,
+        )
+
     def call(
         self,
         *args: str,
