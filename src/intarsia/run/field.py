@@ -37,9 +37,9 @@ class Overlap(Struct, frozen=True):
     @property
     def text(self) -> str:
         mine, theirs = self.mine, self.theirs
-        if mine.uri == theirs.uri:
-            return f"{mine.uri} ({mine.why}; {self.owner}: {theirs.why})"
-        return f"{mine.uri} ({mine.why}), {self.owner}: {theirs.uri} ({theirs.why})"
+        if mine.claim == theirs.claim:
+            return f"{mine.claim} ({mine.why}; {self.owner}: {theirs.why})"
+        return f"{mine.claim} ({mine.why}), {self.owner}: {theirs.claim} ({theirs.why})"
 
 
 class Field:

@@ -37,6 +37,11 @@ class Predicted(Struct, frozen=True):
     def key(self) -> str:
         return parse(self.uri).key
 
+    @property
+    def claim(self) -> str:
+        """As it would be declared."""
+        return self.uri if self.mode == "exclusive" else f"{self.mode} {self.uri}"
+
 
 class Forecast(Struct, frozen=True):
     issue: str

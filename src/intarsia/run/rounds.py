@@ -282,7 +282,7 @@ def _headline(plan: Rounds) -> str:
 
 def _row(planned: Planned) -> list[str]:
     issue, expected = planned.issue, planned.forecast.expected
-    named = [f"{one.uri} ({one.why})" for one in expected]
+    named = [f"{one.claim} ({one.why})" for one in expected]
     what = ", ".join(named[:2]) + _more(named, 2) if named else "-"
     title = issue.title if len(issue.title) <= 40 else f"{issue.title[:39]}…"
     return [issue.id, f"P{issue.priority}", title, what]
