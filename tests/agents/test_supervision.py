@@ -15,6 +15,7 @@ import pytest
 from intarsia.agents import AgentEvent, Limits, Said, ToolResult, ToolUse, TurnEnd, Waiting
 from intarsia.agents.environment import MARKER
 from intarsia.agents.supervision import end_marked, marked, marked_sessions, spawn, watch
+from tests.support.until import until
 
 IGNORES_TERM = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
 UNLIMITED = Limits(wall=0, idle=0, output=1_000_000)
@@ -54,6 +55,13 @@ def test_every_marked_process_is_found_wherever_it_went(session: str, tmp_path: 
     assert other.poll() is None
     assert end_marked(session + "0") == 1
     assert other.wait(10) == -signal.SIGTERM
+
+
+def test_what_forgets_its_environment_is_found_below_what_does_not(session: str, tmp_path: Path) -> None:
+    process = start(session, "env -i sleep 600 & echo ready; wait", tmp_path / "log")
+    until(lambda: len(marked(session)) == 2)
+    assert end_marked(session) == 2
+    assert process.wait(10) == -signal.SIGTERM
 
 
 def test_those_that_ignore_sigterm_are_killed_after_the_grace(session: str, tmp_path: Path) -> None:

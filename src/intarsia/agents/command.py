@@ -9,18 +9,18 @@ from __future__ import annotations
 import shlex
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
-from intarsia.agents import AgentEvent, Capabilities, Running, Said, Turn, TurnEnd, Waiting
-from intarsia.agents.supervision import GRACE, end_marked, marked, spawn
+from intarsia.agents import AgentEvent, Capabilities, Running, Said, Turn, TurnEnd, Waiting, reaper
+from intarsia.agents.reaper import Held
+from intarsia.agents.supervision import GRACE, end_marked, marked
 from intarsia.errors import ConfigError, NotReady
 
 TICK = 0.05
 TAIL = 16_384
 CHUNK = 65_536
-_AROUND = 'input=$1 exit=$2; shift 2; "$@" <"$input"; echo $? >"$exit.new"; mv "$exit.new" "$exit"'
 
 
 class CommandDriver:
@@ -56,9 +56,12 @@ class CommandDriver:
         turn.output_file.unlink(missing_ok=True)
         template = self._command if turn.number == 1 else self._followup
         fed = any("{prompt" in part for part in template)
-        around = ["/bin/sh", "-c", _AROUND, "intarsia", "/dev/null" if fed else str(turn.prompt_file)]
-        argv = [*around, str(turn.exit_file), *(_fill(part, turn) for part in template)]
-        return Program(turn, spawn(argv, cwd=turn.workspace, env=turn.env, output=turn.output_file))
+        given = Path("/dev/null") if fed else turn.prompt_file
+        argv = [_fill(part, turn) for part in template]
+        held = reaper.start(
+            argv, given=given, exit_file=turn.exit_file, cwd=turn.workspace, env=turn.env, output=turn.output_file
+        )
+        return Program(turn, held)
 
     def adopt(self, turn: Turn) -> Running | None:
         if turn.exit_file.exists() or marked(turn.session, "agent"):
@@ -67,11 +70,11 @@ class CommandDriver:
 
 
 class Program:
-    """A running agent program: our child, or with `process` None one that another supervisor started."""
+    """A running agent program; without `held` one that another supervisor started."""
 
-    def __init__(self, turn: Turn, process: subprocess.Popen[bytes] | None) -> None:
+    def __init__(self, turn: Turn, held: Held | None) -> None:
         self._turn = turn
-        self._process = process
+        self._held = held
         self._read = 0
         self._tail = b""
         self._looked = time.monotonic()
@@ -85,22 +88,18 @@ class Program:
                 return
             yield from self._news()
             if over:
+                if self._held is not None and self._held.alone:
+                    self._held.release()
                 yield self._end()
                 return
 
     def stop(self, grace: float = GRACE) -> None:
         end_marked(self._turn.session, grace)
-        if self._process is not None:
-            self._process.wait()
 
     def _wait(self) -> bool:
         """True when the program has ended; waits a tick otherwise."""
-        if self._process is not None:
-            try:
-                self._process.wait(TICK)
-            except subprocess.TimeoutExpired:
-                return False
-            return True
+        if self._held is not None:
+            return self._held.wait(TICK)
         if self._turn.exit_file.exists():
             return True
         time.sleep(TICK)

@@ -1,4 +1,7 @@
-"""Starting, watching and ending processes. All that a session starts carries its id in the environment."""
+"""Starting, watching and ending processes.
+
+All that a session starts carries its id in the environment, or is below a process that does.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
-from intarsia.agents import Event, Limits, Running, ToolResult, ToolUse, TurnEnd, Waiting
+from intarsia.agents import Event, Limits, Running, ToolResult, ToolUse, TurnEnd, Waiting, reaper
 from intarsia.agents.environment import MARKER
 
 GRACE = 5.0
@@ -27,49 +31,108 @@ def spawn(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Pat
 
 
 def marked(session: str, role: str | None = None) -> list[psutil.Process]:
-    """Living processes of this user that carry the session's marker, those of one role (agent, check) if given."""
-    wanted = {MARKER: session, **({"INTARSIA_ROLE": role} if role else {})}
-    return [process for process, env in _environments() if all(env.get(k) == v for k, v in wanted.items())]
+    """Living processes of the session, those of one role (agent, check) if given: what carries its marker, and all that
+    is below such a process whatever its environment says.
+    """
+    return marked_sessions(role).get(session, [])
 
 
-def marked_sessions() -> dict[str, list[psutil.Process]]:
-    """All processes that carry any session's marker, by session."""
+def marked_sessions(role: str | None = None) -> dict[str, list[psutil.Process]]:
+    """The same of all sessions that have any."""
+    living = {pid: seen for pid in psutil.pids() if (seen := _look(pid))}
+    living.pop(os.getpid(), None)
     found: dict[str, list[psutil.Process]] = {}
-    for process, env in _environments():
-        if session := env.get(MARKER):
-            found.setdefault(session, []).append(process)
+    for pid, seen in living.items():
+        env = _session_env(pid, living)
+        if env and (role is None or env.get("INTARSIA_ROLE") == role):
+            with contextlib.suppress(psutil.Error, OSError):
+                process = psutil.Process(pid)
+                if _look(pid) == seen:  # it is still the same
+                    found.setdefault(env[MARKER], []).append(process)
     return found
 
 
-def _environments() -> Iterator[tuple[psutil.Process, dict[str, str]]]:
-    me = os.getpid()
-    for pid in psutil.pids():
-        if pid == me:
-            continue
-        try:
-            process = psutil.Process(pid)
-            env = process.environ()
-            if process.status() != psutil.STATUS_ZOMBIE:
-                yield process, env
-        except (psutil.Error, OSError):
-            continue
+# A process's parent, and what of its environment is ours.
+_Seen = tuple[int, dict[str, str]]
+
+
+def _session_env(pid: int, living: Mapping[int, _Seen]) -> dict[str, str] | None:
+    """Of the nearest process, this one or above it, that carries a marker."""
+    above: set[int] = set()
+    while pid in living and pid not in above:
+        above.add(pid)
+        pid, env = living[pid]
+        if MARKER in env:
+            return env
+    return None
+
+
+def _look(pid: int) -> _Seen | None:
+    """None when there is no such living process; what we may not look into has no environment."""
+    if sys.platform != "linux":
+        return _look_elsewhere(pid)
+    try:
+        state, parent = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split(b" ", 2)[:2]
+        environ = Path(f"/proc/{pid}/environ").read_bytes()
+    except PermissionError:
+        environ = b""
+    except (OSError, ValueError):
+        return None
+    if state in b"ZX":
+        return None
+    return int(parent), _ours(environ)
+
+
+def _ours(environ: bytes) -> dict[str, str]:
+    if b"INTARSIA_" not in environ:
+        return {}
+    pairs = (part.partition(b"=") for part in environ.split(b"\0") if part.startswith(b"INTARSIA_"))
+    return {name.decode(errors="replace"): value.decode(errors="replace") for name, _, value in pairs}
+
+
+def _look_elsewhere(pid: int) -> _Seen | None:
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return process.ppid(), {k: v for k, v in process.environ().items() if k.startswith("INTARSIA_")}
+    except (psutil.Error, OSError):
+        return None
 
 
 def end_marked(session: str, grace: float = GRACE) -> int:
-    """SIGTERM to every marked process, SIGKILL to those left after `grace` seconds; returns how many there were."""
-    seen: set[int] = set()
+    """SIGTERM to every process of the session, SIGKILL to those left after `grace` seconds; returns their number.
+
+    The shells that keep hold of what is below them go last: what is left of an agent would be nobody's otherwise.
+    """
+    seen: set[psutil.Process] = set()
+    warned: set[psutil.Process] = set()
     deadline = time.monotonic() + grace
-    while processes := marked(session):
+    while family := {*marked(session), *filter(_lives, seen)}:
         force = time.monotonic() > deadline
-        for process in processes:
-            if process.pid not in seen or force:
-                seen.add(process.pid)
+        shells = {process for process in family if process not in seen and _is_reaper(process)}
+        for shell in shells - warned:
+            _signal(shell, signal.SIGTERM)
+        warned |= shells
+        for process in family - shells:
+            if process not in seen or force:
                 _signal(process, signal.SIGKILL if force else signal.SIGTERM)
-        _await_end(processes, 0.1)
+        if family == shells:
+            for shell in shells:
+                _signal(shell, signal.SIGKILL)
+        seen |= family - shells
+        _await_end(family if family == shells else family - shells, 0.1)
     return len(seen)
 
 
-def _await_end(processes: Sequence[psutil.Process], seconds: float) -> None:
+def _is_reaper(process: psutil.Process) -> bool:
+    try:
+        return tuple(process.cmdline()[: len(reaper.SHELL)]) == reaper.SHELL
+    except (psutil.Error, OSError):
+        return False
+
+
+def _await_end(processes: Collection[psutil.Process], seconds: float) -> None:
     """Give them some time. Not by psutil.wait_procs: it takes a child's exit code, and its Popen then reads success."""
     deadline = time.monotonic() + seconds
     while any(_lives(process) for process in processes) and time.monotonic() < deadline:
