@@ -10,13 +10,10 @@ process group, where a Ctrl-C would end it.
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +35,8 @@ from intarsia.agents import (
 )
 from intarsia.agents.asking import Questions
 from intarsia.agents.claude_tools import TOOLS, changed, question, shown
+from intarsia.agents.programs import find_program, said_version
 from intarsia.agents.wire import Json, Wire, died
-from intarsia.errors import NotReady
 
 SERVER = "intarsia"
 HOOKS = ("UserPromptSubmit", "PreToolUse", "Stop")
@@ -61,41 +58,35 @@ class ClaudeDriver:
         weaker=("A command that was allowed does what it does with all rights that you have: there is no sandbox.",),
     )
 
-    def __init__(self, model: str = "", options: Sequence[str] = ()) -> None:
+    def __init__(self, model: str = "", options: Sequence[str] = (), command: str = "") -> None:
         self._options = [*([f"--model={model}"] if model else []), *options]
+        self._command = command
 
     def check(self) -> None:
-        program()
+        program(self._command)
 
     def version(self) -> str:
-        done = subprocess.run([program(), "--version"], capture_output=True, text=True, timeout=30, check=False)
-        return done.stdout.split(" ")[0].strip()
+        return said_version(program(self._command)).partition(" ")[0]
 
     def start(self, turn: Turn) -> Running:
-        return ClaudeTurn(turn, self._options)
+        return ClaudeTurn(turn, program(self._command), self._options)
 
     def adopt(self, turn: Turn) -> Running | None:
         """It talks to the supervisor that started it, and ends with that."""
         return None
 
 
-def program() -> str:
-    """The program in the wheel, else one on the PATH. Raises NotReady."""
-    spec = find_spec("claude_agent_sdk")
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        bundled = Path(place) / "_bundled" / "claude"
-        if bundled.is_file():
-            return str(bundled)
-    if found := shutil.which("claude"):
-        return found
-    raise NotReady("Claude Code is not installed.", hint="pip install 'intarsia[claude]'")
+def program(command: str) -> str:
+    """The program that is named, else the one in the wheel, else one on the PATH. Raises NotReady."""
+    return find_program("claude", command, "claude_agent_sdk", "_bundled/claude")
 
 
 class ClaudeTurn:
     """One prompt to Claude Code, in a process of its own."""
 
-    def __init__(self, turn: Turn, options: Sequence[str]) -> None:
+    def __init__(self, turn: Turn, program: str, options: Sequence[str]) -> None:
         self._turn = turn
+        self._program = program
         self._options = options
         self._state = ""
         self._retry_after: float | None = None
@@ -105,11 +96,11 @@ class ClaudeTurn:
 
     def events(self) -> Iterator[AgentEvent]:
         for event in self._wire.events():
-            if event is _GONE:
-                self._connect("")
-                yield from self.events()
-                return
-            yield event
+            yield from self._begun_anew() if event is _GONE else (event,)
+
+    def _begun_anew(self) -> Iterator[AgentEvent]:
+        self._connect("")
+        return self._wire.events()
 
     def stop(self) -> None:
         self._wire.stop()
@@ -117,21 +108,22 @@ class ClaudeTurn:
     def _connect(self, conversation: str) -> None:
         self._id = conversation or str(uuid.uuid4())
         self._scope = f"{self._id}/{uuid.uuid4().hex[:8]}"
+        self._resumes = bool(conversation)
         self._asked = False
-        self._wire = Wire(self._turn, self._argv(resume=bool(conversation)), self._env(), self._hear, died)
+        self._wire = Wire(self._turn, self._argv(), self._env(), self._hear, died)
         self._questions = Questions(self._turn.approver, changes=True, aside=self._wire.aside)
         self._wire.begin()
         hooks = {name: [{"matcher": None, "hookCallbackIds": [name], **STRICT}] for name in HOOKS}
         begin = {"subtype": "initialize", "hooks": hooks}
         self._wire.send({"type": "control_request", "request_id": "initialize", "request": begin})
 
-    def _argv(self, *, resume: bool) -> list[str]:
+    def _argv(self) -> list[str]:
         servers = {SERVER: {"type": "sdk", "name": SERVER}} if self._turn.tools else {}
         return [
-            program(), "--print", "--verbose", "--input-format=stream-json", "--output-format=stream-json",
+            self._program, "--print", "--verbose", "--input-format=stream-json", "--output-format=stream-json",
             "--permission-mode=dontAsk", f"--tools={','.join(TOOLS)}",
             "--strict-mcp-config", f"--mcp-config={json.dumps({'mcpServers': servers})}",
-            f"--resume={self._id}" if resume else f"--session-id={self._id}",
+            f"--resume={self._id}" if self._resumes else f"--session-id={self._id}",
             *self._options,
         ]  # fmt: skip
 
@@ -216,7 +208,7 @@ class ClaudeTurn:
 
     def _conclude(self, result: Json) -> None:
         """It has answered; the turn is over when it has nothing to do any more, such as to hear of a subagent."""
-        if LOST in " ".join(map(str, result.get("errors") or [])) and not self._asked:
+        if self._resumes and not self._asked and LOST in " ".join(map(str, result.get("errors") or [])):
             return self._wire.finish(_GONE)
         if self._answers:
             self._answers.clear()

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +34,8 @@ from intarsia.agents import (
 )
 from intarsia.agents.asking import Questions
 from intarsia.agents.patches import patched
+from intarsia.agents.programs import find_program, said_version
 from intarsia.agents.wire import Json, Wire, died, one_line
-from intarsia.errors import NotReady
 
 KEYS = ("CODEX_API_KEY", "OPENAI_API_KEY")
 ASKING = {"approvalPolicy": "on-request", "sandbox": "read-only"}
@@ -65,41 +62,34 @@ class CodexDriver:
         ),
     )
 
-    def __init__(self, model: str = "", options: Sequence[str] = ()) -> None:
+    def __init__(self, model: str = "", options: Sequence[str] = (), command: str = "") -> None:
         self._model = model
         self._options = options
+        self._command = command
 
     def check(self) -> None:
-        program()
+        program(self._command)
 
     def version(self) -> str:
-        done = subprocess.run([program(), "--version"], capture_output=True, text=True, timeout=30, check=False)
-        return done.stdout.strip().rpartition(" ")[2]
+        return said_version(program(self._command)).rpartition(" ")[2]
 
     def start(self, turn: Turn) -> Running:
-        return CodexTurn(turn, self._model, self._options)
+        return CodexTurn(turn, program(self._command), self._model, self._options)
 
     def adopt(self, turn: Turn) -> Running | None:
         """It talks to the supervisor that started it, and ends with that."""
         return None
 
 
-def program() -> str:
-    """The program in the wheel, else one on the PATH. Raises NotReady."""
-    spec = find_spec("codex_cli_bin")
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        bundled = Path(place) / "bin" / "codex"
-        if bundled.is_file():
-            return str(bundled)
-    if found := shutil.which("codex"):
-        return found
-    raise NotReady("Codex is not installed.", hint="pip install 'intarsia[codex]'")
+def program(command: str) -> str:
+    """The program that is named, else the one in the wheel, else one on the PATH. Raises NotReady."""
+    return find_program("codex", command, "codex_cli_bin", "bin/codex")
 
 
 class CodexTurn:
     """One prompt to Codex, in a process of its own."""
 
-    def __init__(self, turn: Turn, model: str, options: Sequence[str]) -> None:
+    def __init__(self, turn: Turn, program: str, model: str, options: Sequence[str]) -> None:
         self._turn = turn
         self._model = model
         self._thread = turn.conversation
@@ -110,7 +100,7 @@ class CodexTurn:
         self._key = next((turn.env[name] for name in KEYS if turn.env.get(name)), "")
         # A key is for this process only, and goes into no file.
         store = ["-c", 'cli_auth_credentials_store="ephemeral"'] if self._key else []
-        self._wire = Wire(turn, [program(), "app-server", *store, *options], turn.env, self._hear, died)
+        self._wire = Wire(turn, [program, "app-server", *store, *options], turn.env, self._hear, died)
         self._questions = Questions(turn.approver, aside=self._wire.aside)
         self._wire.begin()
         client = {"name": "intarsia", "title": "intarsia", "version": intarsia.__version__}

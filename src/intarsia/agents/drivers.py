@@ -39,13 +39,13 @@ def _script(agent: Agent, root: Path) -> Driver:
 def _claude(agent: Agent, root: Path) -> Driver:
     from intarsia.agents.claude import ClaudeDriver
 
-    return ClaudeDriver(agent.model, agent.options)
+    return ClaudeDriver(agent.model, agent.options, agent.command)
 
 
 def _codex(agent: Agent, root: Path) -> Driver:
     from intarsia.agents.codex import CodexDriver
 
-    return CodexDriver(agent.model, agent.options)
+    return CodexDriver(agent.model, agent.options, agent.command)
 
 
 MAKERS: dict[str, Callable[[Agent, Path], Driver]] = {

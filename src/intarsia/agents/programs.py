@@ -1,0 +1,34 @@
+"""Finding the native programs of vendors, which come in wheels: started by themselves, not by a script around them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+from intarsia.errors import NotReady
+
+
+def find_program(name: str, command: str, package: str, inside: str) -> str:
+    """The program that `command` names, else the one `inside` a package, else `name` on the PATH. Raises NotReady."""
+    if command:
+        return _on_path(command, f"Install it, or take command out of the agent's table: intarsia[{name}] brings one.")
+    spec = find_spec(package)
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        if (Path(place) / inside).is_file():
+            return str(Path(place) / inside)
+    return _on_path(name, f"pip install 'intarsia[{name}]'")
+
+
+def said_version(program: str) -> str:
+    """What it prints about its version."""
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    return done.stdout.strip()
+
+
+def _on_path(name: str, hint: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise NotReady(f"The agent's program {name!r} is not installed.", hint=hint)
+    return found
