@@ -1,7 +1,8 @@
 """Which unit of one version is which unit of another, among siblings: names change, and units move.
 
-In this order: what is the same at the beginning and at the end of both lists; the same key and text; the same key and kind; the same key; the same text but for the name (renamed);
-the same kind and mostly the same words (renamed and edited); what has no name and stands between the same neighbours.
+In this order: what is the same at the beginning and at the end of both lists; the same key and text; the same key and
+kind; the same key; the same text but for the name (renamed); the same kind and mostly the same words (renamed and
+edited); what has no name and follows the same neighbour.
 """
 
 from __future__ import annotations

@@ -27,6 +27,12 @@ _CHUNK = 65_536
 _SHALLOW = 65_536
 _DEEP_STACK = 256 * 1024 * 1024  # only what is used of it takes memory
 _stack_size = threading.Lock()
+_here = threading.local()
+MAX_OPEN = 2_000
+_BRACKETS = ((b"(", b")"), (b"[", b"]"), (b"{", b"}"), (b"<", b">"))
+_BLOCK = 4_096
+_ENDS = re.compile(rb"[)\]};,]")
+_TOKEN = re.compile(rb"\w+|[^\w\s]")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _CPP_HEADER = re.compile(
     rb"^\s*(?:class|namespace|template|using|concept)\b|\b(?:constexpr|typename|nullptr)\b|\bstd::|\b(?:public|private):",
@@ -175,24 +181,48 @@ def grammar(language: str) -> tree_sitter.Language:
 def parse(data: bytes, language: str) -> tree_sitter.Tree | None:
     """The syntax tree; None when the file is too large, is UTF-16, or takes too long. Drop it soon: it takes 25 times
     the memory of the source."""
-    if len(data) > MAX_BYTES or data.startswith(_UTF16):
+    if len(data) > MAX_BYTES or data.startswith(_UTF16) or _is_endless(data):
         return None
     return _parse(data, language) if len(data) <= _SHALLOW else _parse_deep(data, language)
 
 
-def _parse(data: bytes, language: str) -> tree_sitter.Tree | None:
-    import tree_sitter
+def _is_endless(data: bytes) -> bool:
+    """Whether thousands of things are begun and not ended, as in no source. At the end of such a text a grammar goes
+    through all that it may have been, which takes gigabytes for some ten thousand bytes, and can't be stopped."""
+    if any(data.count(begin) - data.count(end) > MAX_OPEN for begin, end in _BRACKETS):
+        return True
+    return any(
+        not _ENDS.search(data, start, start + _BLOCK) and len(_TOKEN.findall(data, start, start + _BLOCK)) > _BLOCK // 4
+        for start in range(0, len(data) - _BLOCK + 1, _BLOCK)
+    )
 
-    parser = tree_sitter.Parser(grammar(language))
-    until = time.thread_time() + SECONDS + SECONDS_PER_BYTE * len(data)
+
+def _parse(data: bytes, language: str) -> tree_sitter.Tree | None:
+    parser = _parser(language)
+    budget = SECONDS + SECONDS_PER_BYTE * len(data)
+    clock_end, until = time.perf_counter() + budget, time.thread_time() + budget
     try:
-        # The progress callback is heeded only when the source comes from a callable.
+        # The progress callback is heeded only when the source comes from a callable. It is called very often, and
+        # asking for the time that this thread has used takes long.
         return parser.parse(
             lambda offset, _point: data[offset : offset + _CHUNK],
-            progress_callback=lambda _offset, _error: time.thread_time() > until,
+            progress_callback=lambda _offset, _error: time.perf_counter() > clock_end and time.thread_time() > until,
         )
-    except ValueError:  # stopped by the callback
+    except ValueError:  # stopped by the callback; the parser would go on from there
+        del _here.parsers[language]
         return None
+
+
+def _parser(language: str) -> tree_sitter.Parser:
+    """This thread's own, as making one takes as long as a kilobyte does."""
+    import tree_sitter
+
+    if not hasattr(_here, "parsers"):
+        _here.parsers = {}
+    if language not in _here.parsers:
+        _here.parsers[language] = tree_sitter.Parser(grammar(language))
+    parser: tree_sitter.Parser = _here.parsers[language]
+    return parser
 
 
 def _parse_deep(data: bytes, language: str) -> tree_sitter.Tree | None:

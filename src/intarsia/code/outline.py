@@ -77,6 +77,8 @@ def outline(data: bytes, language: str | None) -> Outline:
         return whole(data)
     root = tree.root_node
     units, end = Splitter(data, language).split(root)
+    if not units and data.strip():
+        return whole(data)
     return Outline(data, language, units, end, broken=root.has_error)
 
 

@@ -12,7 +12,10 @@ MAX_SHARE = 0.5  # of the file; beyond that the whole is parsed at once
 
 
 class Region(Struct):
-    """`units` are siblings in [start, end) of `base`; the first and the last `fixed` say whether they are neighbours."""
+    """`units` are siblings in [start, end) of `base`, inside of `around`, outermost first.
+
+    `before` and `behind` say whether the first and the last are neighbours of what changed.
+    """
 
     base: Outline
     window: Window

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 MAX_DEPTH = 40
+MAX_NODES = 50_000  # on one level; of source a megabyte has some thousands
+MAX_INDENT = 500
+_INDENT = b" \t\f\v\r"
 ERROR = 65_535
 PLAIN, COMMENT, ATTACHED, SEPARATOR, TOKEN, CONTAINER, TRANSPARENT, IMPORT, WRAPPER, CALL = range(10)
 _BOM = b"\xef\xbb\xbf"
@@ -78,7 +81,9 @@ class Splitter:
         self.seen: dict[str, int] = {}
 
     def split(self, root: Node) -> tuple[list[Unit], int]:
-        """The units, and where the tail begins."""
+        """The units, and where the tail begins; all is tail when there are too many."""
+        if root.child_count > MAX_NODES:
+            return [], 0
         first = len(_BOM) if self.data.startswith(_BOM) else 0
         units = Level(self, first, len(self.data), "", 0).tile(root.children)
         if not units:
@@ -87,19 +92,20 @@ class Splitter:
         return units, units[-1].end
 
     def end_of_line(self, position: int, high: int) -> int:
-        """Behind the newline when only blanks come before it, else `position`."""
+        """Behind the newline when only blanks come before it, else `position`, also where a line has just ended."""
+        if position and self.data[position - 1] == 10:
+            return position
         found = _REST_OF_LINE.match(self.data, position, high)
         return found.end() if found else position
 
     def start_of_line(self, position: int) -> int:
-        """The start of the line when only blanks stand between, else `position`."""
-        start = self.data.rfind(b"\n", 0, position) + 1
-        if start == position:
-            return position
-        before = self.data[start:position]
-        if not before.strip():
-            return start
-        return len(_BOM) if start == 0 and before.startswith(_BOM) and not before[3:].strip() else position
+        """The start of the line when only blanks stand between, else `position`; lines can be as long as the file."""
+        before = self.data[max(0, position - MAX_INDENT) : position]
+        kept = before.rstrip(_INDENT)
+        start = position - len(before) + len(kept)
+        if not kept:
+            return start if start == 0 else position
+        return start if kept[-1] == 10 or (start == len(_BOM) and kept == _BOM) else position
 
     def is_group(self, node: Node) -> bool:
         return any(self.data[child.start_byte] == 40 for child in node.children)
@@ -270,7 +276,7 @@ class Level:
     def open(self, unit: Unit, node: Node, role: int, prefix: str) -> None:
         """Give the unit its members, if it can have any."""
         inside = bounds(self.splitter, node, role)
-        if inside is None:
+        if inside is None or len(inside.nodes) > MAX_NODES:
             return
         nodes, low, close = inside
         low = self.below(nodes, max(unit.core, low))
