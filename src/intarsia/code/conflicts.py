@@ -22,6 +22,7 @@ from intarsia.code.source import Files, Nothing, Rest, SemanticConflict, Version
 UNKNOWN = b"\0"  # the content of a file that could not be combined: nothing is certain about it
 _FUNCTION = re.compile(r"function|method|constructor")
 _ONE_CLASS_EACH = frozenset({"python", "javascript", "java", "php"})  # elsewhere a class may come in parts
+_NAMELESS = ("_", "init")  # of Go there may be any number of `init`
 _ORDINAL = re.compile(r"#\d+(?=\.|$)")
 _PREPROCESSOR = re.compile(rb"^[ \t]*#[ \t]*(?:if|el)", re.MULTILINE)
 
@@ -96,18 +97,25 @@ def _defined_twice(path: str, now: Outline, key: str, times: int) -> SemanticCon
     return SemanticConflict("duplicate", True, key, path, line, path, "both", "both", said)
 
 
-def _definitions(source: Outline) -> Counter[tuple[str, bytes]]:
+def _definitions(source: Outline) -> Counter[tuple[str, str, bytes]]:
     """How often each function and class is defined; with its parameters, where a name may have several."""
     if source.language in ("c", "cpp", "c_sharp") and _PREPROCESSOR.search(source.data):
         return Counter()
-    several = source.language in OVERLOADING
     found = (unit for unit in source.walk() if _is_definition(unit, source))
-    return Counter((_plain(unit.key), b" ".join(_head(unit, source).split()) if several else b"") for unit in found)
+    return Counter((_plain(unit.key), unit.kind, _variant(unit, source)) for unit in found)
+
+
+def _variant(unit: Unit, source: Outline) -> bytes:
+    """What else tells definitions of one name apart: parameters, or `get`, `set` and `static`."""
+    head = b" ".join(_head(unit, source).split())
+    if source.language in ("javascript", "typescript", "tsx"):
+        return head.partition(b"(")[0]
+    return head if source.language in OVERLOADING else b""
 
 
 def _is_definition(unit: Unit, source: Outline) -> bool:
     """A function with a body or, where it cannot have several parts, a class; without decorators that allow others."""
-    if not unit.name or unit.name == "_" or _head(unit, source).lstrip().startswith(b"@"):
+    if not unit.name or unit.name in _NAMELESS or _head(unit, source).lstrip().startswith(b"@"):
         return False
     if unit.units is not None:
         return source.language in _ONE_CLASS_EACH and "class" in unit.kind

@@ -18,7 +18,7 @@ from msgspec import Struct
 from intarsia.code.languages import language_of
 from intarsia.code.links import family, names_file, near, takes
 from intarsia.code.record import Record, Row, record_of
-from intarsia.code.store import Entry, Store, Unusable
+from intarsia.code.store import Entry, Locked, Store, Unusable
 
 Reader = Callable[[str], bytes | None]
 Answer = TypeVar("Answer")
@@ -121,7 +121,7 @@ class Index:
 
     def mentioning(self, name: str) -> list[str]:
         """The files that use that word, whatever they mean by it."""
-        return self._safely(lambda: [path for path, _ in self._found(self._store.mentioning(name))])
+        return self._safely(lambda: sorted(path for path, _ in self._found(self._store.mentioning(name))))
 
     def depends(self, path: str, key: str) -> list[Place]:
         """The definitions that a unit, or any member of it, mentions; without names that are defined all over."""
@@ -143,19 +143,26 @@ class Index:
 
     def _safely(self, action: Callable[[], Answer]) -> Answer:
         """A damaged file is no error: all that was in it can be read again."""
-        try:
-            return action()
-        except Unusable:
-            self._store.close()
-            self._begin(self._store.number)
-        try:
-            self._fill()
-            return action()
-        except Unusable:
-            self._directory = None
-            self._begin(-1)
+        for _ in range(2):
+            try:
+                return action()
+            except Locked:
+                break
+            except Unusable:
+                self._store.close()
+                self._begin(self._store.number)
+                action = self._filled(action)
+        self._directory = None
+        self._begin(-1)
         self._fill()
         return action()
+
+    def _filled(self, action: Callable[[], Answer]) -> Callable[[], Answer]:
+        def filled() -> Answer:
+            self._fill()
+            return action()
+
+        return filled
 
     def _fill(self, paths: Iterable[str] | None = None) -> Refreshed:
         """Bring what is known in line with the files, or with those of these paths."""
@@ -266,6 +273,8 @@ def _place(path: str, record: Record, row: Row) -> Place:
 def _opened(directory: Path | None, after: int) -> Store:
     try:
         return Store(directory, after)
+    except Locked:
+        return Store(None)
     except Unusable:
         pass
     try:

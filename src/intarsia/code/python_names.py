@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -19,6 +18,8 @@ from intarsia.code.python_scopes import Binding, Scope, lookup, qualified
 ANY = "*"  # in `assigned`: any attribute may have been set
 _BINDS_ANYTHING = frozenset({"globals", "vars", "locals", "exec", "global_enum", "__path__"})
 _REPLACES = frozenset({"__code__", "__defaults__", "__kwdefaults__", "__init__", "__new__", "__class__"})
+# A condition with such a word may ask what there is to call.
+_ASKING = frozenset({"callable", "getattr", "getfullargspec", "hasattr", "signature", "version_info", "TYPE_CHECKING"})
 _NOT_OF_INSTANCES = ("__new__", "__init_subclass__", "__class_getitem__")
 # A context manager with such a word in it may be there to catch what goes wrong inside.
 _CATCHING = ("raise", "suppress", "ignore", "except", "error", "expect", "assert", "fail", "warn", "throw", "xfail")
@@ -107,7 +108,6 @@ def error_line(data: bytes) -> int:
     return 0
 
 
-@lru_cache(maxsize=2048)
 def module_of(data: bytes) -> Module | None:
     """None when the file does not parse."""
     tree = syntax(data)
@@ -194,7 +194,8 @@ class _Reader:
             scope.bind(name, binding)
 
     def branch(self, node: ast.AST) -> None:
-        self.guarded(ast.iter_child_nodes(node))
+        asks = isinstance(node, ast.If) and not _words(node.test).isdisjoint(_ASKING)
+        self.guarded(ast.iter_child_nodes(node), tolerant=asks)
 
     def attempt(self, node: ast.Try) -> None:
         self.guarded(node.body, tolerant=bool(node.handlers))

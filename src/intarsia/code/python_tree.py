@@ -18,6 +18,7 @@ from intarsia.code.python_scopes import Binding
 from intarsia.code.source import Rest
 
 _BUILT = (".so", ".pyd", ".pyx", ".pyc")
+_ROOTS = ("src", "lib", "python")
 _LONGEST_CHAIN = 8
 
 
@@ -34,11 +35,18 @@ class Places:
         self.standard = standard
         self.by_name: dict[str, list[str]] = {}
         self.folders: set[str] = set()
+        self._modules: dict[bytes, Module | None] = {}
         for path in paths:
             place = PurePosixPath(path)
             self.folders.update(map(str, place.parents))
             name = place.parent.name if place.name == "__init__.py" else place.name.partition(".")[0]
             self.by_name.setdefault(name, []).append(path)
+
+    def module(self, data: bytes) -> Module | None:
+        """What a content binds and uses, read once; None when it is no Python."""
+        if data not in self._modules:
+            self._modules[data] = module_of(data)
+        return self._modules[data]
 
 
 class Tree:
@@ -57,12 +65,14 @@ class Tree:
 
     def module(self, path: str) -> Module | None:
         data = self.read(path)
-        return None if data is None else module_of(data)
+        return None if data is None else self._places.module(data)
 
     def find(self, importer: str, module: str, level: int = 0) -> str | None:
         """The file of a module that `importer` names, when there is only one it can be."""
         found = self._found(importer, module, level)
-        return found[0] if found is not None and len(found) == 1 else None
+        if found is None or len(found) != 1:
+            return None
+        return found[0] if level or _is_usual(found[0], module, importer) else None
 
     def lacks(self, importer: str, module: str, level: int = 0) -> bool:
         """Whether there is certainly no such module, nor a folder that could be it."""
@@ -93,7 +103,7 @@ class Tree:
         return None if built else fitting
 
     def _at_a_root(self, path: str, tail: str) -> bool:
-        """Whether the path is `tail` inside a folder that is no package, and could be where Python searches."""
+        """Whether the path is `tail` inside a folder that is no package."""
         root = path.removesuffix(tail)
         if path != root + tail or (root and not root.endswith("/")):
             return False
@@ -123,7 +133,7 @@ class Tree:
         if binding.kind in ("def", "class"):
             return self._called(path, binding.name)
         module = self.module(path)
-        if module is None or (call.attributes and not module.assigned.isdisjoint([call.attributes[-1]])):
+        if module is None or module.dynamic or (call.attributes and call.attributes[-1] in module.assigned):
             return None
         if binding.kind == "from":
             return self._from(path, binding, call.attributes)
@@ -188,6 +198,12 @@ class Tree:
         if not owner.plain or assigned or name not in owner.methods:
             return None
         return Definition(path, f"{call.owner}.{name}", owner.methods[name].bound())
+
+
+def _is_usual(path: str, module: str, importer: str) -> bool:
+    """Whether Python may well search for the module of that path where it lies."""
+    root = path[: path.rindex(module.replace(".", "/"))]
+    return importer.startswith(root) or root.split("/")[-2] in _ROOTS
 
 
 def _constructed(path: str, name: str, module: Module) -> Definition | None:

@@ -94,9 +94,8 @@ class _Reader:
         if unit.kind == "comment":
             return set()
         if unit.kind == "import":
-            found = words(data, unit.core, unit.end)
-            self.imports |= imported(data[unit.core : unit.end], self.language)
-            return found
+            self.imports |= imported(data[unit.head or unit.core : unit.end], self.language)
+            return words(data, unit.head or unit.core, unit.end)
         if unit.units is None:
             return mentions(data, unit.core, unit.end, self.language)
         footer = mentions(data, unit.close, unit.end, self.language) if unit.end - unit.close > 2 else set()

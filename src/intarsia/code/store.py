@@ -22,7 +22,7 @@ from msgspec import Struct
 from intarsia.code.record import Record
 from intarsia.errors import DatabaseError
 
-BUSY_SECONDS = 30.0
+BUSY_SECONDS = 10.0
 KEEP_DAYS = 7
 SECONDS_OF_A_DAY = 86_400
 _MADE_BY = ("index", "languages", "links", "mentions", "naming", "outline", "record", "splitter", "store")
@@ -47,7 +47,11 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class Unusable(DatabaseError):
-    """The file is damaged, locked for long or can't be written; whoever meets this begins another one."""
+    """The file is damaged or can't be written; whoever meets this begins another one."""
+
+
+class Locked(Unusable):
+    """Others write for longer than it is worth to wait."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -70,7 +74,7 @@ class Store:
             self._connection.execute("PRAGMA synchronous=OFF")
             self._connection.executescript(_SCHEMA)
         except sqlite3.Error as error:
-            raise Unusable(str(error)) from error
+            raise _explained(error) from error
 
     def close(self) -> None:
         self._connection.close()
@@ -138,13 +142,17 @@ class Store:
         try:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.Error as error:
-            raise Unusable(str(error)) from error
+            raise _explained(error) from error
 
     def _many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         try:
             self._connection.executemany(sql, rows)
         except sqlite3.Error as error:
-            raise Unusable(str(error)) from error
+            raise _explained(error) from error
+
+
+def _explained(error: sqlite3.Error) -> Unusable:
+    return (Locked if "locked" in str(error) else Unusable)(f"The index can't be used: {error}")
 
 
 def _unpacked(packed: bytes) -> Record:
