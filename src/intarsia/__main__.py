@@ -1,4 +1,4 @@
-from intarsia.cli import main
+from intarsia.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()

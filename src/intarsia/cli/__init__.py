@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
+from contextlib import suppress
+from typing import NoReturn
 
 import click
 
@@ -61,10 +65,26 @@ def cli() -> None:
     """
 
 
-def main() -> None:
+def program() -> NoReturn:
+    """The process that does nothing else: taking the interpreter apart at its end is a fifth of a short command."""
+    try:
+        main()
+    except SystemExit as end:
+        if threading.active_count() > 1:
+            raise
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.flush()
+        os._exit(end.code if isinstance(end.code, int) else 0)
+
+
+def main() -> NoReturn:
+    """Run the command of `sys.argv`; ends in SystemExit."""
     wants_json = "--json" in sys.argv[1:]
     try:
         code = cli.main(standalone_mode=False, prog_name="intarsia")
+        sys.stdout.flush()
     except IntarsiaError as error:
         _say(error, wants_json)
         code = error.exit_code

@@ -86,7 +86,10 @@ def open_project(flags: Mapping[str, Any] | None = None, *, dry_run: bool = Fals
     repository = find_repository()
     loaded = load(repository.root, flags=flags)
     project = loaded.config.project.id or repository.project_id(keep=not dry_run)
-    return Project(repository, loaded, open_database(repository, loaded.config, project, dry_run=dry_run))
+    database = open_database(repository, loaded.config, project, dry_run=dry_run)
+    if context := click.get_current_context(silent=True):
+        context.call_on_close(database.close)
+    return Project(repository, loaded, database)
 
 
 def open_database(repository: Repository, config: Config, project: str, *, dry_run: bool = False) -> Database:
