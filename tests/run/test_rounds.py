@@ -114,6 +114,11 @@ def test_what_is_in_no_round_says_why() -> None:
     }
 
 
+def test_a_circle_that_a_foreign_hand_made_is_in_no_round() -> None:
+    found = planned(backlog(needing("a", "b"), needing("b", "a"), needing("c")), {"a": SAID, "b": SAID})
+    assert (rounds(found), found.left) == ([["c"]], {"a": "needs b", "b": "needs a"})
+
+
 def test_only_some_issues() -> None:
     work = backlog(needing("a"), needing("b", "a"), needing("c"), only=("b", "c"))
     found = planned(work, {})

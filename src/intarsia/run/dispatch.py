@@ -15,13 +15,12 @@ from intarsia.kernel.overlap import Policy
 from intarsia.kernel.sessions import Session
 from intarsia.run import rounds, secret
 from intarsia.run.context import Context
-from intarsia.run.field import Choice, Field, Overlap, choose
+from intarsia.run.field import LOOK_AHEAD, Choice, Field, Overlap, choose
 from intarsia.run.forecast import Forecaster, Predicted, declared
 from intarsia.run.names import IndexedNames
 from intarsia.run.rounds import Backlog, Rounds
 from intarsia.workspace.repository import Repository
 
-LOOK_AHEAD = 50
 TOLD = 5
 
 

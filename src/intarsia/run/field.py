@@ -20,6 +20,8 @@ from intarsia.run.forecast import Forecast, Predicted
 
 PATIENCE = 8
 """How often others may be started before an issue because it overlaps with what runs; then it is its turn."""
+LOOK_AHEAD = 50
+"""How many issues are looked at for one that overlaps with nothing, before one that does is started."""
 
 
 class Overlap(Struct, frozen=True):
@@ -112,4 +114,6 @@ def choose(
         if due:
             field.add(issue.id, [one for one in forecast(issue).expected if one.declared])
         passed[issue.id] = overlaps
+        if second and len(passed) >= LOOK_AHEAD:
+            break
     return second or Choice(None, [], passed)

@@ -6,8 +6,11 @@ would start, and all of them are done before the next.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from msgspec import Struct
@@ -17,6 +20,8 @@ from intarsia.kernel.issues import Issue
 from intarsia.kernel.overlap import Policy
 from intarsia.run.field import Field, Overlap, choose
 from intarsia.run.forecast import Forecast
+
+MOST_PAIRS = 1000
 
 
 class Planned(Struct, frozen=True):
@@ -131,15 +136,13 @@ class Backlog:
 
     def _drop_those_who_wait_for_them(self) -> None:
         reachable = {issue.id for issue in self.running}
-        pending = [
-            i for i in self._all.values() if i.type != "epic" and i.id not in self.left and i.id not in reachable
-        ]
-        while found := [issue for issue in pending if reachable.issuperset(self.needs(issue))]:
-            reachable.update(issue.id for issue in found)
-            pending = [issue for issue in pending if issue.id not in reachable]
-        for issue in pending:
-            first = next(name for name in self.needs(issue) if name not in reachable)
-            self.left[issue.id] = f"needs {first}"
+        needs = {issue.id: self.needs(issue) for issue in self._all.values() if issue.type != "epic"}
+        for name in _in_order(needs):
+            missing = [need for need in needs[name] if need not in reachable]
+            if not missing and name not in self.left:
+                reachable.add(name)
+            elif missing and name not in self.left and name not in reachable:
+                self.left[name] = f"needs {missing[0]}"
 
 
 def _out_of_reach(
@@ -176,20 +179,18 @@ def _rounds(
     backlog: Backlog, held: Field, forecast: Callable[[Issue], Forecast], agents: int, policy: Policy
 ) -> list[list[Planned]]:
     found: list[list[Planned]] = []
-    waiting, running = list(backlog.work), list(backlog.running)
+    queue, running = _Queue(backlog), list(backlog.running)
     times: Counter[str] = Counter()
-    while waiting:
-        names = {issue.id for issue in waiting} | {issue.id for issue in running}
-        ready = [issue for issue in waiting if names.isdisjoint(backlog.needs(issue))]
-        started = _round(ready, running, held, forecast, agents, policy, times)
+    while queue.ready or running:
+        started = _round(queue, running, held, forecast, agents, policy, times)
         found += [started] if started else []
-        waiting = [issue for issue in waiting if issue.id not in {planned.issue.id for planned in started}]
+        queue.finish([*running, *(planned.issue for planned in started)])
         held, running = Field(), []
     return found
 
 
 def _round(
-    ready: list[Issue],
+    queue: _Queue,
     running: list[Issue],
     held: Field,
     forecast: Callable[[Issue], Forecast],
@@ -202,54 +203,92 @@ def _round(
         field = held.copy()
         for issue in (*running, *(planned.issue for planned in started)):
             field.add(issue.id, forecast(issue).expected)
-        left = [issue for issue in ready if issue.id not in {planned.issue.id for planned in started}]
-        choice = choose(left, forecast, field, policy, times)
+        choice = choose(queue.waiting(), forecast, field, policy, times)
         if choice.issue is None:
             break
+        queue.start(choice.issue)
         times.update(choice.passed.keys())
         started.append(Planned(choice.issue, forecast(choice.issue), choice.overlaps))
     return started
 
 
+class _Queue:
+    """What is ready, by its place in the backlog."""
+
+    def __init__(self, backlog: Backlog) -> None:
+        self._work = backlog.work
+        self._place = {issue.id: n for n, issue in enumerate(backlog.work)}
+        self._missing = {issue.id: len(backlog.needs(issue)) for issue in backlog.work}
+        self._waiting: dict[str, list[str]] = {}
+        for issue in backlog.work:
+            for need in backlog.needs(issue):
+                self._waiting.setdefault(need, []).append(issue.id)
+        self.ready = [self._place[name] for name, missing in self._missing.items() if not missing]
+
+    def waiting(self) -> Iterator[Issue]:
+        return (self._work[n] for n in self.ready)
+
+    def start(self, issue: Issue) -> None:
+        self.ready.remove(self._place[issue.id])
+
+    def finish(self, issues: Iterable[Issue]) -> None:
+        for issue in issues:
+            for name in self._waiting.get(issue.id, ()):
+                self._missing[name] -= 1
+                if not self._missing[name]:
+                    insort(self.ready, self._place[name])
+
+
 def _longest_chain(backlog: Backlog) -> list[str]:
     """Of issues each of which needs the one before; what runs already is left out."""
     work = {issue.id: backlog.needs(issue) for issue in backlog.work}
-    longest: dict[str, list[str]] = {}
+    length: dict[str, int] = {}
+    before: dict[str, str] = {}
     for name in _in_order(work):
-        before = max((longest[need] for need in work[name] if need in longest), key=len, default=[])
-        longest[name] = [*before, name]
-    return max(longest.values(), key=len, default=[])
+        needs = [need for need in work[name] if need in length]
+        length[name] = 1 + max((length[need] for need in needs), default=0)
+        if needs:
+            before[name] = max(needs, key=length.__getitem__)
+    chain = [max(length, key=length.__getitem__)] if length else []
+    while chain and chain[0] in before:
+        chain.insert(0, before[chain[0]])
+    return chain
 
 
 def _in_order(needs: Mapping[str, list[str]]) -> list[str]:
-    """Each after all that it needs; there are no circles."""
+    """Each after all that it needs; a circle, which only a foreign hand can make, is broken somewhere."""
     done: dict[str, None] = {}
+    begun: set[str] = set()
     todo = list(needs)[::-1]
     while todo:
         name = todo[-1]
-        missing = [need for need in needs[name] if need in needs and need not in done]
-        if name in done or not missing:
-            done[todo.pop()] = None
-        else:
+        missing = [] if name in begun else [need for need in needs[name] if need in needs and need not in done]
+        begun.add(name)
+        if missing:
             todo += missing
+        else:
+            done[todo.pop()] = None
     return list(done)
 
 
 def _pairs(backlog: Backlog, forecast: Callable[[Issue], Forecast]) -> list[Pair]:
-    """Those that overlap, neither of which has to wait for the other anyway."""
-    everything = [*backlog.running, *backlog.work]
-    needs = {issue.id: backlog.needs(issue) for issue in everything}
-    above: dict[str, set[str]] = {}
+    """Those that overlap, neither of which has to wait for the other anyway; at most MOST_PAIRS."""
+    everything = {issue.id: issue for issue in (*backlog.running, *backlog.work)}
+    needs = {name: backlog.needs(issue) for name, issue in everything.items()}
+    bits = {name: 1 << n for n, name in enumerate(needs)}
+    above: dict[str, int] = {}  # all that it waits for, as bits
     for name in _in_order(needs):
-        above[name] = set().union(*({need} | above.get(need, set()) for need in needs[name]))
+        above[name] = reduce(or_, (bits[need] | above.get(need, 0) for need in needs[name] if need in bits), 0)
     field = Field()
     found: dict[tuple[str, str], list[Overlap]] = {}
-    for issue in everything:
+    for name, issue in everything.items():
         for overlap in field.overlaps(forecast(issue)):
-            if overlap.owner not in above[issue.id] and issue.id not in above[overlap.owner]:
-                found.setdefault((overlap.owner, issue.id), []).append(overlap)
-        field.add(issue.id, forecast(issue).expected)
-    return [Pair(one, other, overlaps) for (one, other), overlaps in found.items()]
+            if not above[name] & bits[overlap.owner] and not above[overlap.owner] & bits[name]:
+                found.setdefault((overlap.owner, name), []).append(overlap)
+        if len(found) > MOST_PAIRS:
+            break
+        field.add(name, forecast(issue).expected)
+    return [Pair(one, other, overlaps) for (one, other), overlaps in found.items()][:MOST_PAIRS]
 
 
 def text_of(plan: Rounds, table: Callable[[list[list[str]]], str]) -> str:
