@@ -45,10 +45,20 @@ class Region(Struct):
         if made.data.startswith(b"<?php\n") and (self.around or self.start):
             units = units[1:]
         for unit in self.around:
-            if len(units) != 1 or units[0].kind != unit.kind or units[0].units is None:
+            if len(units) != 1 or not self._is_same_shell(unit, units[0], made.data):
                 return None
-            units = units[0].units
+            units = units[0].units or []
         return units
+
+    def _is_same_shell(self, unit: Unit, other: Unit, made: bytes) -> bool:
+        """Whether a container still ends where it ended."""
+        base = self.base.data
+        return (
+            unit.kind == other.kind
+            and other.units is not None
+            and base[unit.core : unit.open].strip() == made[other.core : other.open].strip()
+            and base[unit.close : unit.end].strip() == made[other.close : other.end].strip()
+        )
 
     def keeps_neighbours(self, units: list[Unit], made: Outline) -> bool:
         if len(units) < self.before + self.behind:

@@ -292,7 +292,8 @@ class Level:
 
 
 class Inside(NamedTuple):
-    """The nodes of a container's members, where they may begin, and where its footer begins."""
+    """The nodes of a container's members, where they may begin, and where its footer begins, or a place behind it when
+    it has none."""
 
     nodes: list[Node]
     low: int
@@ -309,7 +310,7 @@ def bounds(splitter: Splitter, node: Node, role: int) -> Inside | None:
     if kind.startswith("preproc_"):
         return _preprocessor(splitter, node)
     if kind == "enum_body_declarations":
-        return Inside(node.children, node.start_byte + 1, node.end_byte)
+        return Inside(node.children, node.start_byte + 1, splitter.size)
     if kind in _GO_GROUPS and splitter.names.language == "go":
         return _go_group(splitter, node)
     body = node.child_by_field_name("body")
@@ -350,7 +351,7 @@ def _preprocessor(splitter: Splitter, node: Node) -> Inside:
     children = node.children
     header = splitter.names.field(node, splitter.names.conditions) or children[0]
     last = children[-1]
-    close = last.start_byte if splitter.names.kind(last) == "#endif" else node.end_byte
+    close = last.start_byte if splitter.names.kind(last) == "#endif" else splitter.size
     return Inside(children, header.end_byte, close)
 
 
@@ -358,7 +359,7 @@ def _error(splitter: Splitter, node: Node) -> Inside | None:
     """Definitions that stand around a mistake are still units."""
     if not any(_DEFINITION.fullmatch(splitter.names.kind(child)) for child in node.named_children[:400]):
         return None
-    return Inside(node.children, node.start_byte, node.end_byte)
+    return Inside(node.children, node.start_byte, splitter.size)
 
 
 def _go_group(splitter: Splitter, node: Node) -> Inside | None:

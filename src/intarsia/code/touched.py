@@ -44,12 +44,14 @@ def touched(base: Outline, new: bytes) -> list[Change]:
         return []
     if base.language is None or not base.data or not new:
         return [FILE]
-    changes = list(dict.fromkeys(_changes(base, new, base.language)))
+    found = window(base.data, new)
+    changes = list(dict.fromkeys(_changes(base, new, base.language, found)))
+    if all(change.kind == "lead" for change in changes) and not _is_blank(base.data, new, found):
+        return [FILE]
     return [FILE] if _is_reformatting(base, changes) else changes
 
 
-def _changes(base: Outline, new: bytes, language: str) -> list[Change]:
-    found = window(base.data, new)
+def _changes(base: Outline, new: bytes, language: str, found: Window) -> list[Change]:
     near = region(base, found)
     inside = _outline_of(near, new, language) if near is not None else None
     if near is not None and inside is not None:
@@ -191,6 +193,11 @@ def _appended(base: Outline, new: bytes, found: Window) -> Change | None:
 
 def _indent(text: bytes) -> int:
     return len(text) - len(text.lstrip(b" \t"))
+
+
+def _is_blank(base: bytes, new: bytes, found: Window) -> bool:
+    """Whether only blanks differ."""
+    return b"".join(base[found.low : found.high].split()) == b"".join(new[found.low : found.new_high].split())
 
 
 def _is_reformatting(base: Outline, changes: list[Change]) -> bool:
