@@ -96,6 +96,14 @@ class Land(Model):
         str,
         Meta(pattern="^(rebase|merge|squash)$", description="How commits land: rebase (linear), merge or squash."),
     ] = "rebase"
+    broken: Annotated[
+        str,
+        Meta(
+            pattern="^(return|notify)$",
+            description="What provably breaks only together with what landed meanwhile: return it to its session, or"
+            " only tell.",
+        ),
+    ] = "return"
 
 
 class Check(Model):

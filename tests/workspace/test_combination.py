@@ -203,3 +203,13 @@ def test_only_what_both_changed_is_looked_at(sandbox: Sandbox) -> None:
     combination = Combination(bench.repository, second.base, tip, second.head)
     assert (combination.both, combination.combine().clashes) == ([], [])
     assert [set(changes) for changes in combination.changes] == [{"b.py"}, {"a.py"}]
+
+
+def test_what_breaks_only_together_is_told_with_the_candidate(sandbox: Sandbox) -> None:
+    sandbox.commit("a.py", BASE, "Base")
+    bench = Bench(sandbox)
+    first = bench.work(1, side(bench, 1, change("a.py", ("def second():", "def renamed():"))))
+    second = bench.adds(2, **{"b.py": "from a import second\n\nprint(second())\n"})
+    tip = bench.land(first)
+    broken = bench.landing.combine(second, tip).broken
+    assert [(each.kind, each.provable, each.path, each.line) for each in broken] == [("import", True, "b.py", 1)]

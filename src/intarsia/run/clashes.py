@@ -10,8 +10,30 @@ from intarsia.workspace.git import shown
 
 if TYPE_CHECKING:
     from intarsia.code.merge import Overlap
+    from intarsia.code.source import SemanticConflict
 
 TEXT_SHOWN = 1_500  # characters of one version of a symbol
+
+
+class BrokenTogether(Exception):
+    """The work merges with what landed meanwhile, and provably does not work with it."""
+
+    def __init__(self, found: Sequence[SemanticConflict]) -> None:
+        super().__init__("Your work and what landed meanwhile merge, but break each other: correct that.")
+        self.explained = "\n".join(f"- {said(each)}" for each in found)
+
+
+def require_whole(broken: Sequence[SemanticConflict], policy: str) -> None:
+    """Raise BrokenTogether for what is proven, unless the policy is only to tell."""
+    proven = [each for each in broken if each.provable]
+    if proven and policy == "return":
+        raise BrokenTogether(proven)
+
+
+def said(found: SemanticConflict) -> str:
+    """One line about it; the session's side is `theirs`."""
+    weight = "" if found.provable else " (perhaps)"
+    return f"{shown(found.path)}:{found.line}: {found.message}{weight}"
 
 
 def explain(clashes: Iterable[Clash], issues_of: Callable[[str], Sequence[str]]) -> str:

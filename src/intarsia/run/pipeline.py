@@ -19,7 +19,7 @@ from intarsia.kernel.database import Transaction
 from intarsia.kernel.issues import Issue
 from intarsia.kernel.leases import Lease
 from intarsia.kernel.sessions import Session
-from intarsia.run import checks, prompts, room
+from intarsia.run import checks, clashes, prompts, room
 from intarsia.run.checks import Bench, Evidence
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
@@ -247,7 +247,12 @@ class Pipeline:
                 tried = True
             self._finish()
         except MergeConflict as conflict:
-            self._hand_back(f"{conflict.message} Merge that branch, so that both changes hold.", conflict.other)
+            explained = clashes.explain(conflict.clashes, lambda path: self._context.landing.issues_since(work, path))
+            self._hand_back(
+                f"{conflict.message} Merge that branch, so that both changes hold.\n\n{explained}", conflict.other
+            )
+        except clashes.BrokenTogether as together:
+            self._hand_back(f"{together}\n\n{together.explained}", self._landed_since())
         except RedCombination as red:
             self._hand_back(f"Together with what landed meanwhile, {_explain(red.evidence)}", self._landed_since())
         except NothingToLand as nothing:
@@ -268,7 +273,13 @@ class Pipeline:
         return ""
 
     def _check_combination(self, candidate: Candidate) -> None:
-        """Run the checks on the tree that would land, unless all passed on it before; raises RedCombination."""
+        """Run the checks on the tree that would land, unless all passed on it before.
+
+        Raises RedCombination, or BrokenTogether for what needs no check to be proven.
+        """
+        if candidate.broken:
+            self._claimed.record("broken_together", found=[clashes.said(each) for each in candidate.broken])
+            clashes.require_whole(candidate.broken, self._context.config.land.broken)
         if self._has_passed(candidate.tree):
             return
         self._report("landing", "checking the combination")

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING
 
 from intarsia.errors import GitError
 from intarsia.workspace.repository import Repository
+from intarsia.workspace.two_sides import semantic_conflicts
 
 if TYPE_CHECKING:
     from intarsia.code.files import File
     from intarsia.code.merge import Conflict
+    from intarsia.code.source import SemanticConflict
 
+INDEX = "index"  # in the state directory
 _STAGES = {("1", "2", "3"), ("2", "3")}  # of a file that both sides have; others are conflicts of names
 
 
@@ -61,6 +64,7 @@ class Combination:
 
     def __init__(self, repository: Repository, base: str, ours: str, theirs: str) -> None:
         self._git = repository.git
+        self._index = repository.state / INDEX
         self._sides = (ours, theirs)
         self._base, self._ours, self._theirs = repository.trees(base, ours, theirs)
 
@@ -79,6 +83,12 @@ class Combination:
         if clashes or not settled:
             return Combined(tree, clashes)
         return Combined(self._with_files(tree, settled), by_symbol=sorted(settled))
+
+    def broken(self, tree: str) -> Sequence[SemanticConflict]:
+        """What the two sides break only together, in a tree that holds both; nothing if not both changed code."""
+        if not all(any(is_code(change.new) for change in side.values()) for side in self.changes):
+            return ()
+        return semantic_conflicts(self._git, self._base, self._ours, self._theirs, combined=tree, index=self._index)
 
     @cached_property
     def both(self) -> list[tuple[Change, Change]]:
@@ -183,6 +193,12 @@ class Combination:
         if oid is None:
             raise GitError(f"git can't keep the merged {path}.")
         return f"{file.mode:o} {oid.decode().strip()}\t{path}"
+
+
+def is_code(path: str) -> bool:
+    from intarsia.code.languages import language_of
+
+    return language_of(path, b"") is not None
 
 
 def _blob(mode: str, oid: str) -> Blob | None:

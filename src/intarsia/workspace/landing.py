@@ -11,11 +11,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from intarsia.errors import Conflict, GitError
 from intarsia.workspace.combination import Clash, Combination
 from intarsia.workspace.git import Git, shown
 from intarsia.workspace.repository import Repository
+
+if TYPE_CHECKING:
+    from intarsia.code.source import SemanticConflict
 
 LOCKED_SECONDS = 5
 ISSUE_TRAILER = "Issue"
@@ -54,11 +58,15 @@ class InTheWay(Conflict):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A commit ready to become the branch: `commit` on top of `tip`, with its tree."""
+    """A commit ready to become the branch: `commit` on top of `tip`, with its tree.
+
+    `broken` is what this work and what landed meanwhile break only together; of some it can be proven.
+    """
 
     tip: str
     commit: str
     tree: str
+    broken: Sequence[SemanticConflict] = ()
 
 
 @dataclass(frozen=True)
@@ -106,13 +114,14 @@ class Landing:
         """Put the work on top of the branch, which is at `tip`; raises MergeConflict or NothingToLand."""
         before, tree = self._repository.trees(tip, work.head)
         commits = self._commits(work, tip)
+        broken: Sequence[SemanticConflict] = ()
         if tip != work.base:
-            tree = self._merge(tip, work, self._fork(commits, work, tip))
+            tree, broken = self._merge(tip, work, self._fork(commits, work, tip))
         if tree == before:
             raise NothingToLand(f"These commits change nothing on {self.target}: the same is there already.")
         commit = self._chain(commits, work, tip, tree)
         self._repository.know_tree(commit, tree)
-        return Candidate(tip, commit, tree)
+        return Candidate(tip, commit, tree, broken)
 
     def advance(self, candidate: Candidate) -> bool:
         """Move the branch; false if somebody else moved it first. Raises InTheWay, having changed nothing."""
@@ -194,11 +203,12 @@ class Landing:
         straight = commits and commits[0].parent == work.base and not any(commit.is_merge for commit in commits)
         return work.base if straight else self._git.line("merge-base", tip, work.head)
 
-    def _merge(self, tip: str, work: Work, fork: str) -> str:
-        """The tree that holds both the branch and the work, which parted at `fork`."""
-        combined = Combination(self._repository, fork, tip, work.head).combine()
+    def _merge(self, tip: str, work: Work, fork: str) -> tuple[str, Sequence[SemanticConflict]]:
+        """The tree that holds both the branch and the work, which parted at `fork`; and what is broken in it."""
+        combination = Combination(self._repository, fork, tip, work.head)
+        combined = combination.combine()
         if not combined.clashes:
-            return combined.tree
+            return combined.tree, combination.broken(combined.tree)
         files = sorted({clash.path for clash in combined.clashes})
         other = self._git.run("--literal-pathspecs", "diff", "--no-ext-diff", work.base, tip, "--", *files)
         raise MergeConflict(combined.clashes, other)
