@@ -1,0 +1,241 @@
+"""Changes in different parts of one unit, with their right merge: kind, language, name, base, ours, theirs, merged."""
+
+from __future__ import annotations
+
+Combination = tuple[str, str, str, str, str, str, str]
+
+
+def _python(name: str, base: str, ours: str, theirs: str, merged: str) -> Combination:
+    return ("combined", "python", name, base, ours, theirs, merged)
+
+
+COMBINATIONS: list[Combination] = [
+    _python(
+        "signature and body",
+        "def f(a):\n    return g(a)\n",
+        "def f(a, b=1):\n    return g(a)\n",
+        "def f(a):\n    log.info('x')\n    return g(a)\n",
+        "def f(a, b=1):\n    log.info('x')\n    return g(a)\n",
+    ),
+    _python(
+        "a parameter and its use on both sides",
+        "def f(app, *, a=1):\n    app.add(a)\n",
+        "def f(app, *, a=1, b=2):\n    app.add(a)\n    app.add(b)\n",
+        "def f(app, *, a=1, c=3):\n    app.add(a)\n    app.add(c)\n",
+        "def f(app, *, a=1, b=2, c=3):\n    app.add(a)\n    app.add(b)\n    app.add(c)\n",
+    ),
+    _python(
+        "the first parameters given by name",
+        "def f(a):\n    g()\n",
+        "def f(a, *, b=1):\n    g()\n",
+        "def f(a, *, c=1):\n    g()\n",
+        "def f(a, *, b=1, c=1):\n    g()\n",
+    ),
+    _python(
+        "a parameter known by its place and one given by name",
+        "def f(a):\n    g()\n",
+        "def f(a, *, b=1):\n    g()\n",
+        "def f(a, c=1):\n    g()\n",
+        "def f(a, c=1, *, b=1):\n    g()\n",
+    ),
+    _python(
+        "an argument known by its place and one given by name",
+        "x = f(a)\n",
+        "x = f(a, k=1)\n",
+        "x = f(a, b)\n",
+        "x = f(a, b, k=1)\n",
+    ),
+    _python(
+        "deep in two arguments",
+        "f(g(a, [1, 2]), {'k': h(b)})\n",
+        "f(g(a, [1, 2, 3]), {'k': h(b)})\n",
+        "f(g(a, [1, 2]), {'k': h(b, q=1), 'l': 0})\n",
+        "f(g(a, [1, 2, 3]), {'k': h(b, q=1), 'l': 0})\n",
+    ),
+    _python(
+        "different branches",
+        "if x == 1:\n    a()\nelif x == 2:\n    b()\nelse:\n    c()\n",
+        "if x == 1:\n    a(k=1)\nelif x == 2:\n    b()\nelse:\n    c()\n",
+        "if x == 1:\n    a()\nelif x == 2:\n    b()\n    d.add(1)\nelse:\n    c()\n",
+        "if x == 1:\n    a(k=1)\nelif x == 2:\n    b()\n    d.add(1)\nelse:\n    c()\n",
+    ),
+    _python(
+        "a branch and a line of another",
+        "if x == 1:\n    a()\nelse:\n    c()\n",
+        "if x == 1:\n    a()\nelif x in y:\n    b()\nelse:\n    c()\n",
+        "if x == 1:\n    a()\n    d.add(1)\nelse:\n    c()\n",
+        "if x == 1:\n    a()\n    d.add(1)\nelif x in y:\n    b()\nelse:\n    c()\n",
+    ),
+    _python(
+        "the placeholder is replaced",
+        "def f(app):\n    pass\n",
+        "def f(app):\n    app.add(1)\n",
+        "def f(app):\n    app.add(2)\n",
+        "def f(app):\n    app.add(1)\n    app.add(2)\n",
+    ),
+    _python(
+        "decorator and body",
+        "@a(1)\ndef f():\n    g()\n",
+        "@a(1)\n@b\ndef f():\n    g()\n",
+        "@a(1)\ndef f():\n    g()\n    h.add(2)\n",
+        "@a(1)\n@b\ndef f():\n    g()\n    h.add(2)\n",
+    ),
+    _python(
+        "decorator and signature",
+        "@a\ndef f(x):\n    g()\n",
+        "@b\n@a\ndef f(x):\n    g()\n",
+        "@a\ndef f(x, y=1):\n    g()\n",
+        "@b\n@a\ndef f(x, y=1):\n    g()\n",
+    ),
+    _python(
+        "base and body",
+        "class A(B):\n    x = 1\n",
+        "class A(B, C):\n    x = 1\n",
+        "class A(B):\n    x = 1\n    y = 2\n",
+        "class A(B, C):\n    x = 1\n    y = 2\n",
+    ),
+    _python(
+        "imports inside of a function",
+        "def f():\n    import a\n    g()\n",
+        "def f():\n    import a\n    import b\n    g()\n",
+        "def f():\n    import a\n    import c\n    g()\n",
+        "def f():\n    import a\n    import b\n    import c\n    g()\n",
+    ),
+    _python(
+        "a method of a class, indented",
+        "def m(self):\n        self.a = 1\n",
+        "def m(self):\n        self.a = 1\n        self.b = 2\n",
+        "def m(self):\n        self.a = 1\n        self.c = 3\n",
+        "def m(self):\n        self.a = 1\n        self.b = 2\n        self.c = 3\n",
+    ),
+    _python(
+        "a decorated method, indented",
+        "@p\n    def m(self):\n        self.a = 1\n",
+        "@p\n    def m(self):\n        self.a = 1\n        self.b = 2\n",
+        "@p\n    def m(self):\n        self.a = 1\n        self.c = 3\n",
+        "@p\n    def m(self):\n        self.a = 1\n        self.b = 2\n        self.c = 3\n",
+    ),
+    _python(
+        "brackets around imports",
+        "from m import a\n",
+        "from m import (a, b)\n",
+        "from m import a, c\n",
+        "from m import (a, b, c)\n",
+    ),
+    _python(
+        "one list is spread over lines",
+        "d = [1, 2]\n",
+        "d = [\n    1,\n    2,\n    3,\n]\n",
+        "d = [1, 2]\ne = 4\n",
+        "d = [\n    1,\n    2,\n    3,\n]\ne = 4\n",
+    ),
+    _python(
+        "a comment stays with its line",
+        "def f():\n    a.add(1)  # one\n",
+        "def f():\n    a.add(1)  # one\n    a.add(2)  # two\n",
+        "def f():\n    a.add(1)  # one\n    a.add(3)  # three\n",
+        "def f():\n    a.add(1)  # one\n    a.add(2)  # two\n    a.add(3)  # three\n",
+    ),
+    _python(
+        "before and behind a return",
+        "def f(a):\n    b = g(a)\n    return b\n",
+        "def f(a):\n    m.add(1)\n    b = g(a)\n    return b\n",
+        "def f(a):\n    b = g(a)\n    n.add(2)\n    return b\n",
+        "def f(a):\n    m.add(1)\n    b = g(a)\n    n.add(2)\n    return b\n",
+    ),
+    _python(
+        "assertions",
+        "def test():\n    assert a == 1\n",
+        "def test():\n    assert a == 1\n    assert b == 2\n",
+        "def test():\n    assert a == 1\n    assert c == 3\n",
+        "def test():\n    assert a == 1\n    assert b == 2\n    assert c == 3\n",
+    ),
+    _python(
+        "two functions at one place",
+        "def a():\n    pass\n",
+        "def a():\n    pass\n\n\ndef b():\n    return 1\n",
+        "def a():\n    pass\n\n\ndef c():\n    return 2\n",
+        "def a():\n    pass\n\n\ndef b():\n    return 1\n\n\ndef c():\n    return 2\n",
+    ),
+    _python(
+        "handlers and what is tried",
+        "try:\n    a.add(1)\nexcept E:\n    b()\n",
+        "try:\n    a.add(1)\n    a.add(2)\nexcept E:\n    b()\n",
+        "try:\n    a.add(1)\nexcept E:\n    b()\n    c.add(3)\n",
+        "try:\n    a.add(1)\n    a.add(2)\nexcept E:\n    b()\n    c.add(3)\n",
+    ),
+    _python(
+        "both empty before",
+        "d = {}\n",
+        'd = {"a": 1}\n',
+        'd = {"b": 7}\n',
+        'd = {"a": 1, "b": 7}\n',
+    ),
+    (
+        "combined",
+        "java",
+        "annotation and body",
+        "@Override\npublic void f() {\n    g();\n}\n",
+        "@Override\n@Deprecated\npublic void f() {\n    g();\n}\n",
+        "@Override\npublic void f() {\n    g();\n    r.add(1);\n}\n",
+        "@Override\n@Deprecated\npublic void f() {\n    g();\n    r.add(1);\n}\n",
+    ),
+    (
+        "combined",
+        "go",
+        "signature and body",
+        "func (s *S) F(a int) {\n\tg()\n}\n",
+        "func (s *S) F(a int, b int) {\n\tg()\n}\n",
+        "func (s *S) F(a int) {\n\tg()\n\ts.r.Add(1)\n}\n",
+        "func (s *S) F(a int, b int) {\n\tg()\n\ts.r.Add(1)\n}\n",
+    ),
+    (
+        "combined",
+        "typescript",
+        "in a call that holds everything",
+        "describe('a', () => {\n  it('b', () => {\n    c();\n  });\n});\n",
+        "describe('a', () => {\n  it('b', () => {\n    c();\n  });\n  it('d', () => {\n    e();\n  });\n});\n",
+        "describe('a', () => {\n  it('b', () => {\n    c();\n  });\n  it('f', () => {\n    g();\n  });\n});\n",
+        "describe('a', () => {\n  it('b', () => {\n    c();\n  });\n  it('d', () => {\n    e();\n"
+        "  });\n  it('f', () => {\n    g();\n  });\n});\n",
+    ),
+    (
+        "combined",
+        "javascript",
+        "two cases and a line of a third",
+        "switch (x) {\n  case 1:\n    a();\n    break;\n  default:\n    z();\n}\n",
+        "switch (x) {\n  case 1:\n    a();\n    break;\n  case 2:\n    b();\n    break;\n  default:\n    z();\n}\n",
+        "switch (x) {\n  case 1:\n    a();\n    r.add(1);\n    break;\n  case 3:\n    c();\n"
+        "    break;\n  default:\n    z();\n}\n",
+        "switch (x) {\n  case 1:\n    a();\n    r.add(1);\n    break;\n  case 2:\n    b();\n"
+        "    break;\n  case 3:\n    c();\n    break;\n  default:\n    z();\n}\n",
+    ),
+    (
+        "combined",
+        "rust",
+        "field and method",
+        "struct S {\n    a: u8,\n}\nimpl S {\n    fn f(&self) {}\n}\n",
+        "struct S {\n    a: u8,\n    b: u8,\n}\nimpl S {\n    fn f(&self) {}\n    fn g(&self) {}\n}\n",
+        "struct S {\n    a: u8,\n    c: u8,\n}\nimpl S {\n    fn f(&self) {}\n    fn h(&self) {}\n}\n",
+        "struct S {\n    a: u8,\n    b: u8,\n    c: u8,\n}\nimpl S {\n    fn f(&self) {}\n"
+        "    fn g(&self) {}\n    fn h(&self) {}\n}\n",
+    ),
+    (
+        "combined",
+        "c",
+        "includes",
+        "#include <a.h>\n\nint x;\n",
+        "#include <a.h>\n#include <b.h>\n\nint x;\n",
+        "#include <a.h>\n#include <c.h>\n\nint x;\n",
+        "#include <a.h>\n#include <b.h>\n#include <c.h>\n\nint x;\n",
+    ),
+    (
+        "combined",
+        "ruby",
+        "attributes",
+        "class A\n  attr_reader :a\n  def f\n    g\n  end\nend\n",
+        "class A\n  attr_reader :a, :b\n  def f\n    g\n  end\nend\n",
+        "class A\n  attr_reader :a\n  def f\n    g\n    r.add(1)\n  end\nend\n",
+        "class A\n  attr_reader :a, :b\n  def f\n    g\n    r.add(1)\n  end\nend\n",
+    ),
+]
