@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cli, idle, issues, locks
+from benchmarks import cli, idle, inside, issues, locks
 from benchmarks.support import Result
 
-SUITES = {"cli": cli.measure, "issues": issues.measure, "idle": idle.measure, "locks": locks.measure}
+SUITES = {
+    "cli": cli.measure,
+    "issues": issues.measure,
+    "idle": idle.measure,
+    "locks": locks.measure,
+    "inside": inside.measure,
+}
 
 
 def main() -> int:
