@@ -252,6 +252,21 @@ def test_a_call_that_fails_is_no_success(stage: Stage) -> None:
     assert end(play(stage, script)) == TurnEnd("failed", "initialize: Not today.")
 
 
+def test_a_program_that_ends_before_its_first_word_is_started_again_a_few_times(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intarsia.agents.codex.STARTS", 3)
+    counted = stage.folder / "starts"
+    driver = CodexDriver(command=stage.program([{"exit": 1}]))
+    with (stage.folder / "program").open("r+") as program:
+        lines = program.read().replace("#!/bin/sh\n", f"#!/bin/sh\necho . >>{counted}\n")
+        program.seek(0)
+        program.write(lines)
+    events = list(driver.start(stage.turn()).events())
+    assert end(events) == TurnEnd("failed", "It ended with exit code 1 in the midst of its turn.")
+    assert counted.read_text().count(".") == 3
+
+
 @pytest.mark.parametrize(
     ("last", "outcome"), [({"exit": 0}, "failed"), ({"exit": 1}, "failed"), ({"signal": 9}, "killed")]
 )

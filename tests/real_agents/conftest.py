@@ -45,11 +45,26 @@ def program(request: pytest.FixtureRequest, model: ModelServer, monkeypatch: pyt
 
 
 @pytest.fixture
+def asking(program: AgentProgram, sandbox: Sandbox) -> Sandbox:
+    """A repository whose agents are those of the documentation, letter by letter, run by their drivers."""
+    return configured(sandbox, program, documented(0))
+
+
+@pytest.fixture
 def project(program: AgentProgram, sandbox: Sandbox, has_sandbox: bool) -> Sandbox:
-    """A repository whose agents are those of the documentation, letter by letter."""
-    tables = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[0]
-    if not has_sandbox:
-        tables = tables.replace("workspace-write", "danger-full-access")
+    """The same, with the agents as plain commands."""
+    tables = documented(1)
+    return configured(
+        sandbox, program, tables if has_sandbox else tables.replace("workspace-write", "danger-full-access")
+    )
+
+
+def documented(number: int) -> str:
+    tables: list[str] = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return tables[number]
+
+
+def configured(sandbox: Sandbox, program: AgentProgram, tables: str) -> Sandbox:
     check = "[checks]\nanswer = 'test ! -e answer.txt || grep -qx 42 answer.txt'\n"
     sandbox.commit("intarsia.toml", tables + check, "Configure")
     sandbox.env |= {"INTARSIA_RUN_AGENT": program.name}

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from intarsia.testing import ModelServer, Step
 from tests.real_agents.programs import AgentProgram
 from tests.support.sandbox import Sandbox
-
-
-@pytest.fixture
-def asking(program: AgentProgram, sandbox: Sandbox) -> Sandbox:
-    table = f'[agents.{program.name}]\ndriver = "{program.name}"\nenv = ["{program.key}"]\n'
-    sandbox.commit("intarsia.toml", table, "Configure")
-    return sandbox
 
 
 def test_an_agent_passes_its_self_check(asking: Sandbox, model: ModelServer, program: AgentProgram) -> None:

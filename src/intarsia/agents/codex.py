@@ -8,7 +8,9 @@ that it really runs so.
 from __future__ import annotations
 
 import json
+import random
 import shlex
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from intarsia.agents import (
     Turn,
     TurnEnd,
     Usage,
+    Waiting,
     mcp,
 )
 from intarsia.agents.asking import Questions
@@ -45,6 +48,7 @@ INSTRUCTIONS = (
     "which you are told: do it another way, or leave it and go on."
 )
 NO_METHOD = -32601
+STARTS = 6
 
 
 class CodexDriver:
@@ -93,28 +97,49 @@ class CodexTurn:
         self._turn = turn
         self._model = model
         self._thread = turn.conversation
-        self._calls: list[Callable[[Json], None]] = []
-        self._changes: dict[str, Sequence[Json]] = {}
         self._turn_id = ""
         self._last_words = ""
+        self._changes: dict[str, Sequence[Json]] = {}
         self._key = next((turn.env[name] for name in KEYS if turn.env.get(name)), "")
         # A key is for this process only, and goes into no file.
         store = ["-c", 'cli_auth_credentials_store="ephemeral"'] if self._key else []
-        self._wire = Wire(turn, [program, "app-server", *store, *options], turn.env, self._hear, died)
-        self._questions = Questions(turn.approver, aside=self._wire.aside)
-        self._wire.begin()
-        client = {"name": "intarsia", "title": "intarsia", "version": intarsia.__version__}
-        self._call("initialize", {"clientInfo": client, "capabilities": {"experimentalApi": True}}, self._begin)
+        self._argv = [program, "app-server", *store, *options]
+        self._starts = 0
+        self._connect()
 
     def events(self) -> Iterator[AgentEvent]:
-        return self._wire.events()
+        for event in self._wire.events():
+            yield from self._started_again() if event is _AGAIN else (event,)
 
     def stop(self) -> None:
         self._wire.stop()
 
+    def _connect(self) -> None:
+        self._starts += 1
+        self._spoke = False
+        self._calls: list[Callable[[Json], None]] = []
+        self._wire = Wire(self._turn, self._argv, self._turn.env, self._hear, self._gone)
+        self._questions = Questions(self._turn.approver, aside=self._wire.aside)
+        self._wire.begin()
+        client = {"name": "intarsia", "title": "intarsia", "version": intarsia.__version__}
+        self._call("initialize", {"clientInfo": client, "capabilities": {"experimentalApi": True}}, self._begin)
+
+    def _gone(self, code: int) -> TurnEnd:
+        """Of several that start at once in a new home, all but one may fail to make its database, and end (0.163)."""
+        return _AGAIN if code == 1 and not self._spoke and self._starts < STARTS else died(code)
+
+    def _started_again(self) -> Iterator[AgentEvent]:
+        ready = time.monotonic() + self._starts * random.uniform(0.1, 0.5)
+        while time.monotonic() < ready:
+            time.sleep(0.05)
+            yield Waiting()
+        self._connect()
+        yield from self.events()
+
     # To the first prompt.
 
     def _begin(self, _: Json) -> None:
+        self._spoke = True
         self._wire.send({"method": "initialized"})
         self._call("account/read", {}, self._log_in)
 
@@ -258,6 +283,10 @@ class CodexTurn:
         given = [{"type": "text", "text": reason}]
         steer = {"threadId": self._thread, "expectedTurnId": self._turn_id, "input": given}
         self._call("turn/steer", steer, lambda _: None, lambda _: None)
+
+
+# Says that the program is to be started again.
+_AGAIN = TurnEnd("failed", "It did not start.")
 
 
 def edits(changes: Sequence[Json]) -> Iterator[Edit]:
