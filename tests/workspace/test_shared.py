@@ -497,3 +497,17 @@ def test_a_file_that_is_being_written_is_waited_for(
     with pytest.raises(replacing.Busy):
         place.session("s-1").apply("a.py", exchange(b"def a", b"def aa"))
     assert place.text() == CODE
+
+
+def test_what_a_killed_process_had_begun_is_taken_back_too(tmp_path: Path) -> None:
+    """Killed when the file had its new content already, and the session's row not."""
+    place = Place(tmp_path, a_py=CODE)
+    edit = exchange(b"def a():\n    return 1", b"def a():\n    return 2")
+    place.tree.versions.close()
+    kill_at = 1
+    while die_in(tmp_path, place.branch, edit, "a.py", kill_at) and place.text() == CODE:
+        kill_at += 1
+    place.tree = place.open()
+    assert place.text() != CODE and place.tree.versions.begun("s-1") == ["a.py"]
+    place.portion("s-1").take_back()
+    assert place.text() == CODE

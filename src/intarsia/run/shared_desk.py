@@ -49,25 +49,31 @@ class SharedDesk(Desk):
         if not self.base:
             tip = self._context.landing.tip()
             self._claimed.update(base=tip, head=tip)
-        slot = self.bench()
+        slot = self._take_slot()
         return Seated(self._repository.root, slot.number, slot.tmp, slot.cache)
 
     def bench(self) -> Worktree:
-        """A workspace for the session's checks."""
+        """A workspace with the session's commit, for its checks."""
+        return self.show(self.head)
+
+    def show(self, commit: str) -> Worktree:
+        """A workspace with what would land in it: nothing made there is anybody's work."""
+        slot = self._take_slot()
+        self._vacate(slot)
+        slot.prepare(None, "landing", commit, self._context.identity, self._context.config.workspace.keep)
+        self._set_up(slot)
+        return slot
+
+    def clean(self) -> Worktree:
+        """What the session has in the tree stays there."""
+        return self._take_slot()
+
+    def _take_slot(self) -> Worktree:
         if self._slot is None:
             self._slot = pool.worktree(self._repository, self._claimed.take_slot())
             for folder in (self._slot.tmp, self._slot.cache):
                 folder.mkdir(parents=True, exist_ok=True)
         return self._slot
-
-    def show(self, commit: str) -> Worktree:
-        """The session's workspace for checks, with this commit in it."""
-        worktree = self.bench()
-        self._vacate(worktree)
-        keep = self._context.config.workspace.keep
-        worktree.prepare(None, "landing", commit, self._context.identity, keep)
-        self._set_up(worktree)
-        return worktree
 
     def approver(self, place: Place) -> Approver:
         return SharedApprover(place)

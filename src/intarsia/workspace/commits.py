@@ -54,7 +54,7 @@ class SessionCommits:
 
     def dirty(self) -> list[str]:
         """Files with changes that are in no commit of the session."""
-        return [row.path for row in self._versions.all_own(self._session) if row.dirty]
+        return [row.path for row in self._tree.parts_of(self._session) if row.dirty]
 
     def commit(self, message: str) -> str:
         """Commit all that the session made; raises NothingToCommit, or Overlap where the branch changed the same."""
@@ -89,7 +89,7 @@ class SessionCommits:
         """The files in which the branch changed the same as the session, with their newest content there."""
         tip = self._tip()
         found = {}
-        for row in self._versions.all_own(self._session):
+        for row in self._tree.parts_of(self._session):
             newest = content_at(self._repository, tip, row.path)
             try:
                 join(row.path, self._versions.data(row.base), newest, self._versions.data(row.own))
@@ -104,7 +104,7 @@ class SessionCommits:
 
     def archive(self, label: str) -> str | None:
         """Keep what the session has, committed or not, under refs/intarsia/archive; the commit, None for nothing."""
-        rows = [row for row in self._versions.all_own(self._session) if row.changed]
+        rows = [row for row in self._tree.parts_of(self._session) if row.changed]
         made = self.made
         if not rows and made is None:
             return None
@@ -119,7 +119,7 @@ class SessionCommits:
         return kept
 
     def _parts(self, tip: str) -> list[Part]:
-        return [self._onto(tip, row) for row in self._versions.all_own(self._session)]
+        return [self._onto(tip, row) for row in self._tree.parts_of(self._session)]
 
     def _onto(self, tip: str, row: Own) -> Part:
         base, own = self._versions.data(row.base), self._versions.data(row.own)

@@ -95,7 +95,7 @@ class Portion:
             self._versions.forget_files()
 
     def _rows(self) -> list[Own]:
-        return self._versions.all_own(self._session)
+        return self._tree.parts_of(self._session)
 
     def _change(
         self, row: Own, before: bytes | None, after: bytes | None, own: tuple[bytes | None, bytes | None],

@@ -28,7 +28,7 @@ from intarsia.workspace.joining import Overlap, graft, join
 from intarsia.workspace.mutex import alone
 from intarsia.workspace.replacing import Busy, Moved
 from intarsia.workspace.repository import STATE
-from intarsia.workspace.versions import ABSENT, Intent, Versions, name_of
+from intarsia.workspace.versions import ABSENT, Intent, Own, Versions, name_of
 
 PATIENCE = 30.0
 """Seconds that others may be quicker, again and again, before an edit is given up."""
@@ -96,6 +96,13 @@ class Tree:
         """The session does nothing else meanwhile."""
         with alone(self.state / "shared" / "sessions", session):
             yield
+
+    def parts_of(self, session: str) -> list[Own]:
+        """All that a session made, after what a killed process of it began is settled."""
+        for path in self.versions.begun(session):
+            with self.alone_with(path):
+                pass
+        return self.versions.all_own(session)
 
     def put(self, intent: Intent, expected: bytes | None, wanted: bytes | None, *, outside: bool) -> None:
         """Do what was noted as an intent before: killed at any point, it is done or not. Raises Moved."""

@@ -261,6 +261,10 @@ class Versions:
         row = self._one("SELECT * FROM intents WHERE path = ?", path)
         return Intent(*row) if row else None
 
+    def begun(self, session: str) -> list[str]:
+        """The files that the session began to write."""
+        return [row[0] for row in self._all("SELECT path FROM intents WHERE session = ?", session)]
+
     def intend(self, intent: Intent) -> None:
         values = (getattr(intent, name) for name in Intent.__struct_fields__)
         self._run("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *values)

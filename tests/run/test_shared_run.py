@@ -1,0 +1,294 @@
+"""`intarsia run` where all sessions edit one tree."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.sandbox import Sandbox, Step, adds
+from tests.support.until import until
+
+SHARED = "[workspace]\nkind = 'shared'\n"
+CODE = "import os\n\n\ndef a():\n    return 1\n\n\ndef b():\n    return 1\n\n\ndef c():\n    return 1\n"
+
+
+@pytest.fixture
+def project(sandbox: Sandbox) -> Sandbox:
+    return prepare(sandbox)
+
+
+def prepare(sandbox: Sandbox, config: str = "") -> Sandbox:
+    sandbox.commit("intarsia.toml", SHARED + config, "Configure")
+    sandbox.commit("a.py", CODE, "Code")
+    return sandbox
+
+
+def change(name: str, to: str = "2") -> Step:
+    return {"replace": "a.py", "old": f"def {name}():\n    return 1", "new": f"def {name}():\n    return {to}"}
+
+
+def changes(name: str, *, wait: float = 0) -> list[list[Step]]:
+    """A script of one turn that changes a function and commits that."""
+    return [[change(name), *([{"wait": wait}] if wait else []), {"commit": f"Change {name}"}]]
+
+
+def changed(*names: str) -> str:
+    text = CODE
+    for name in names:
+        text = text.replace(f"def {name}():\n    return 1", f"def {name}():\n    return 2")
+    return text
+
+
+def stop(run: subprocess.Popen[str]) -> None:
+    """Ctrl-C, again and again until it is heard: two at once may be one."""
+    while run.poll() is None:
+        run.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            run.wait(0.3)
+
+
+def remembered(sandbox: Sandbox) -> dict[str, int]:
+    database = sqlite3.connect(sandbox.root / ".intarsia" / "shared.db")
+    tables = ("versions", "files", "seen", "own", "commits", "intents")
+    found = {table: database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
+    database.close()
+    return found
+
+
+def on_disk(sandbox: Sandbox, name: str = "a.py") -> str:
+    return (sandbox.root / name).read_bytes().decode()
+
+
+def test_sessions_share_a_file_and_land_each_its_own(each_sandbox: Sandbox) -> None:
+    sandbox = prepare(each_sandbox)
+    for name in "abc":
+        sandbox.issue(f"it-{name}")
+    agent = sandbox.scenario({f"it-{name}": changes(name, wait=0.3) for name in "abc"})
+    sandbox.ok("run", "--agent", agent)
+    assert sandbox.show("a.py") + "\n" == changed("a", "b", "c") == on_disk(sandbox)
+    assert sandbox.git("status", "--short") == ""
+    subjects = {}
+    for line in sandbox.git("log", "-3", "--format=%H %s").splitlines():
+        commit, _, subject = line.partition(" ")
+        added = sandbox.git("show", "--format=", "--unified=0", commit, "--", "a.py").splitlines()
+        subjects[subject] = [part for part in added if part.startswith(("+ ", "- "))]
+    assert subjects == {f"Change {name}": ["-    return 1", "+    return 2"] for name in "abc"}
+    assert set(remembered(sandbox).values()) == {0}
+    assert sandbox.git("for-each-ref", "refs/heads/intarsia", "refs/intarsia") == ""
+
+
+def test_uncommitted_work_of_others_does_not_land(project: Sandbox) -> None:
+    project.issue("it-a")
+    project.issue("it-b")
+    hanging: list[list[Step]] = [[change("b"), {"hang": True}]]
+    agent = project.scenario({"it-a": [[{"wait": 0.5}, *changes("a")[0]]], "it-b": hanging})
+    run = project.start("run", "--agent", agent)
+    until(lambda: project.status("it-a") == "closed")
+    assert on_disk(project) == changed("a", "b")
+    assert project.show("a.py") + "\n" == changed("a")
+    assert project.git("status", "--short") == "M a.py"
+    stop(run)
+    assert on_disk(project) == changed("a"), "an interrupted turn is taken out"
+    assert project.json("session", "list", "--issue", "it-b")["sessions"][0]["stage"] == "parked"
+
+
+def test_the_users_index_and_dirty_files_stay(project: Sandbox) -> None:
+    project.write("mine.txt", "staged\n")
+    project.git("add", "mine.txt")
+    project.write("README.md", "Changed by me.\n")
+    project.write("a.py", CODE.replace("def c():\n    return 1", "def c():\n    return 7"))
+    project.issue("it-a")
+    project.ok("run", "--agent", project.scenario({"it-a": changes("a")}))
+    assert project.show("a.py") + "\n" == changed("a")
+    assert on_disk(project) == changed("a").replace("def c():\n    return 1", "def c():\n    return 7")
+    assert project.git("diff", "--cached", "--name-only") == "mine.txt"
+    assert project.git("diff", "--name-only").splitlines() == ["README.md", "a.py"]
+
+
+def test_what_the_user_has_staged_in_a_file_that_lands_is_in_the_way(project: Sandbox) -> None:
+    project.write("a.py", CODE.replace("def c():\n    return 1", "def c():\n    return 7"))
+    project.git("add", "a.py")
+    project.issue("it-a")
+    agent = project.scenario({"it-a": changes("a")})
+    said = project.call("run", "--agent", agent).stdout
+    assert "you have staged other changes of a.py" in said
+    assert project.show("a.py") + "\n" == CODE
+    project.git("reset", "--quiet", "a.py")
+    project.ok("run", "--agent", agent)
+    assert project.show("a.py") + "\n" == changed("a")
+    assert "return 7" in on_disk(project)
+
+
+def test_checks_judge_the_branch_with_the_sessions_changes_alone(sandbox: Sandbox) -> None:
+    """Another session has left the file broken; a check of the tree would fail."""
+    prepare(sandbox, "[checks]\ncompiles = 'python3 -m py_compile a.py'\n")
+    sandbox.issue("it-a")
+    sandbox.issue("it-b")
+    breaking: Step = {"replace": "a.py", "old": "def b():", "new": "def b(:"}
+    agent = sandbox.scenario({"it-a": [[{"wait": 0.5}, *changes("a")[0]]], "it-b": [[breaking, {"hang": True}]]})
+    run = sandbox.start("run", "--agent", agent)
+    until(lambda: sandbox.status("it-a") == "closed")
+    assert "def b(:" in on_disk(sandbox)
+    assert sandbox.show("a.py") + "\n" == changed("a")
+    stop(run)
+
+
+def test_a_failed_check_is_repaired_in_the_tree(sandbox: Sandbox) -> None:
+    prepare(sandbox, "[checks]\nanswer = 'grep -q \"return 42\" a.py'\n")
+    sandbox.issue("it-a")
+    wrong: list[Step] = [change("a", "41"), {"commit": "Answer"}]
+    right: list[Step] = [{"replace": "a.py", "old": "return 41", "new": "return 42"}, {"commit": "Correct it"}]
+    sandbox.ok("run", "--agent", sandbox.scenario({"it-a": [wrong, right]}))
+    assert "return 42" in sandbox.show("a.py")
+    assert sandbox.git("log", "-1", "--format=%s") == "Correct it"
+    assert sandbox.sessions()[0]["turn"] == 2
+
+
+def test_what_was_not_committed_is_told(project: Sandbox) -> None:
+    project.issue("it-a")
+    project.ok("run", "--agent", project.scenario({"it-a": [[change("a")], [{"commit": "Change a"}]]}))
+    assert project.show("a.py") + "\n" == changed("a")
+    told = project.root / ".intarsia/sessions" / project.sessions()[0]["id"] / "prompt-2.md"
+    assert "a.py" in told.read_text()
+
+
+def test_work_of_a_session_that_fails_is_archived_and_taken_out(project: Sandbox) -> None:
+    project.issue("it-a")
+    project.issue("it-b")
+    failing: list[list[Step]] = [[change("a"), {"write": "new.py", "text": "x = 1\n"}, {"fail": "no more"}]]
+    done = project.call("run", "--agent", project.scenario({"it-a": failing, "it-b": changes("b")}))
+    assert done.returncode == 1
+    assert on_disk(project) == changed("b") == project.show("a.py") + "\n"
+    assert not (project.root / "new.py").exists()
+    session = project.sessions("it-a")[0]["id"]
+    kept = f"refs/intarsia/archive/{session}/end/work"
+    assert "return 2" in project.show("a.py", kept) and project.show("new.py", kept) == "x = 1"
+    assert set(remembered(project).values()) == {0}
+
+
+def test_when_all_tries_are_used_up_the_work_is_kept(sandbox: Sandbox) -> None:
+    prepare(sandbox, "[run]\nfollowups = 1\n[checks]\nno = 'false'\n")
+    sandbox.issue("it-a")
+    agent = sandbox.scenario({"it-a": [changes("a")[0], [{"append": "a.py", "text": "# x\n"}, {"commit": "More"}]]})
+    assert sandbox.call("run", "--agent", agent).returncode == 1
+    assert sandbox.status("it-a") == "blocked"
+    assert on_disk(sandbox) == CODE
+    assert "return 2" in sandbox.show("a.py", "intarsia/it-a/1")
+
+
+def test_the_same_symbol_is_waited_for(project: Sandbox) -> None:
+    """The second session edits what the first one has made of it, once that has landed."""
+    project.issue("it-1")
+    project.issue("it-2")
+    first: list[Step] = [change("a"), {"wait": 0.5}, {"commit": "First"}]
+    second: list[Step] = [
+        {"wait": 0.2},
+        {"replace": "a.py", "old": "def a():\n", "new": "def a():\n    log()\n"},
+        {"commit": "Second"},
+    ]
+    project.ok("run", "--agent", project.scenario({"it-1": [first], "it-2": [second]}))
+    assert project.show("a.py") + "\n" == changed("a").replace("def a():\n", "def a():\n    log()\n")
+    assert on_disk(project) == project.show("a.py") + "\n"
+    assert project.git("log", "-2", "--format=%s").splitlines() == ["Second", "First"]
+
+
+def test_a_refusal_names_the_holder(sandbox: Sandbox) -> None:
+    prepare(sandbox, "wait = 0\n")
+    again: Step = {"replace": "a.py", "old": "def a():\n    return 2", "new": "def a():\n    return 3"}
+    sandbox.issue("it-1")
+    sandbox.issue("it-2")
+    agent = sandbox.scenario({"it-1": [[change("a"), {"hang": True}]], "it-2": [[{"wait": 0.5}, again]]})
+    run = sandbox.start("run", "--agent", agent)
+    until(lambda: sandbox.sessions("it-2") and sandbox.sessions("it-2")[0]["stage"] == "failed")
+    said = sandbox.sessions("it-2")[0]["reason"]
+    assert sandbox.sessions("it-1")[0]["id"] in said and "code:a.py#a" in said and "since" in said
+    assert on_disk(sandbox) == changed("a")
+    stop(run)
+
+
+def test_a_person_edits_beside_and_holders_are_told(project: Sandbox) -> None:
+    project.issue("it-a")
+    mine = "sed -i 's/# nothing//; s/def a():/def a():  # mine/' a.py"
+    steps: list[Step] = [change("a"), {"shell": mine}, {"append": "a.py", "text": "# more\n"}, {"commit": "Change a"}]
+    project.ok("run", "--agent", project.scenario({"it-a": [steps]}))
+    (adopted,) = project.events("adopted")
+    assert adopted["data"] == {"path": "a.py", "symbols": ["a"]}
+    assert "# mine" in on_disk(project) and "# mine" not in project.show("a.py")
+    assert [event["data"]["to"] for event in project.events("message_sent")] == [[project.sessions()[0]["id"]]]
+
+
+def test_an_agent_that_runs_commands_uses_the_same_tree(project: Sandbox) -> None:
+    project.issue("it-a")
+    edit = f"{sys.executable} -m intarsia"
+    script = project.root.parent / "agent.sh"
+    script.write_text(
+        f"""set -e
+        {edit} edit a.py --old 'def a():
+    return 1' --new 'def a():
+    return 2'
+        {edit} import a.py 'import sys'
+        printf 'x = 1\\n' | {edit} write pkg/x.py
+        {edit} commit -m 'By commands'
+        """
+    )
+    project.ok("run", "--agent", f"command: sh {script}")
+    assert project.show("a.py") + "\n" == changed("a").replace("import os\n", "import os\nimport sys\n")
+    assert project.show("pkg/x.py") == "x = 1"
+
+
+KILLED_AT = ["turn", "commit", "check", "landing"]
+
+
+@pytest.mark.parametrize("moment", KILLED_AT)
+def test_a_killed_supervisor_is_continued(sandbox: Sandbox, moment: str) -> None:
+    prepare(sandbox, "[checks]\nslow = 'test ! -e slow || sleep 60'\n")
+    sandbox.issue("it-a")
+    sandbox.issue("it-b")
+    waits = {"turn": [change("a"), {"wait": 60}], "commit": [*changes("a")[0], {"wait": 60}]}
+    slow: Sequence[Step] = waits.get(moment, changes("a")[0])
+    agent = sandbox.scenario({"it-a": [list(slow)], "it-b": changes("b")})
+    if moment in ("check", "landing"):
+        hold = sandbox.root / ".git" / ("index.lock" if moment == "landing" else "x")
+        hold.touch()
+    run = sandbox.start("run", "--agent", agent)
+    try:
+        until(lambda: "return 2" in on_disk(sandbox) and (moment != "commit" or _has_branch(sandbox)))
+    finally:
+        run.kill()
+        run.communicate()
+    if moment in ("check", "landing"):
+        hold.unlink()
+    sandbox.ok("run", "--agent", sandbox.scenario({"it-a": changes("a"), "it-b": changes("b")}))
+    assert sandbox.show("a.py") + "\n" == changed("a", "b") == on_disk(sandbox)
+    assert sandbox.git("status", "--short") == ""
+    assert sandbox.git("log", "--format=%s", "-2").splitlines() in (["Change a", "Change b"], ["Change b", "Change a"])
+
+
+def _has_branch(sandbox: Sandbox) -> bool:
+    return bool(sandbox.git("for-each-ref", "refs/heads/intarsia/it-a"))
+
+
+def test_the_tree_must_be_that_of_the_target(project: Sandbox) -> None:
+    project.git("branch", "other")
+    project.issue("it-a")
+    done = project.call("run", "--agent", project.scenario({"it-a": changes("a")}), "--target", "other")
+    assert done.returncode == 2 and "git switch other" in done.stderr
+
+
+def test_new_files_and_crlf_land_as_they_are(project: Sandbox) -> None:
+    (project.root / "win.txt").write_bytes(b"one\r\ntwo\r\n")
+    project.git("add", "win.txt")
+    project.git("commit", "--quiet", "-m", "Windows")
+    project.issue("it-a")
+    steps: list[Step] = [{"replace": "win.txt", "old": "two", "new": "three"}, {"commit": "Three"}]
+    project.ok("run", "--agent", project.scenario({"it-a": [steps], "it-b": adds("x", "y")}))
+    raw = Path(project.root / "win.txt").read_bytes()
+    assert raw == b"one\r\nthree\r\n"
+    assert project.git("status", "--short") == ""
