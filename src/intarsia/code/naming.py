@@ -127,6 +127,8 @@ def describe(names: Naming, data: bytes, outer: Node, inner: Node, kind: str) ->
 
 def import_name(names: Naming, data: bytes, node: Node) -> str:
     """What is imported from where, without the list of names, so that it stays when the list changes."""
+    if names.kind(node) == "future_import_statement":
+        return "__future__"
     for field in ("source", "module_name", "path"):
         found = node.child_by_field_name(field)
         if found is not None:
