@@ -92,10 +92,11 @@ class Source:
         return Symbol(node, parent, start, end, lead, indent) if lead and starts_the_line and closed else None
 
 
-def pairs(count: int, *, adjacent: bool, seed: int, files: int = 40) -> Iterator[Pair]:
-    """`count` pairs over some files of the standard library; `adjacent` edits are of neighbours or at one place."""
+def pairs(count: int, *, adjacent: bool, seed: int, files: int = 40, most: int = MOST) -> Iterator[Pair]:
+    """`count` pairs over some files of the standard library, none of more than `most` bytes; `adjacent` edits are of
+    neighbours or at one place."""
     rng = random.Random(seed)
-    sources = list(islice(library(rng), files))
+    sources = list(islice(library(rng, most=most), files))
     made = 0
     while made < count:
         name, source = rng.choice(sources)

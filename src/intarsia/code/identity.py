@@ -117,16 +117,18 @@ class _Matching:
                 self.match(i, j)
 
     def by_neighbours(self) -> None:
-        """A nameless statement that was changed in place follows what it followed."""
+        """A nameless statement that was changed in place follows what it followed, or precedes what it preceded."""
         for i in self.left_a():
-            unit = self.a[i]
-            if unit.name:
-                continue
-            j = self.found.get(i - 1, -2) + 1 if i else 0
-            if 0 <= j < len(self.b) and j not in self.taken:
-                other = self.b[j]
-                if not other.name and other.kind == unit.kind:
-                    self.match(i, j)
+            self.nameless(i, self.found.get(i - 1, -2) + 1 if i else 0)
+        last = len(self.a) - 1
+        for i in reversed(self.left_a()):
+            self.nameless(i, self.found.get(i + 1, -2) - 1 if i < last else len(self.b) - 1)
+
+    def nameless(self, i: int, j: int) -> None:
+        if 0 <= j < len(self.b) and j not in self.taken:
+            unit, other = self.a[i], self.b[j]
+            if not unit.name and not other.name and other.kind == unit.kind:
+                self.match(i, j)
 
 
 def _key_and_text(unit: Unit, outline: Outline) -> Hashable:

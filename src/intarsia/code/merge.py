@@ -85,14 +85,17 @@ def _merge(base: Outline, ours: Outline, theirs: Outline, language: str | None) 
         by_lines = _by_lines(base, ours, theirs, language)
         if isinstance(by_lines, Merged) or not is_split:
             return by_lines
-    weave = Weave(base, ours, theirs)
-    parts = weave.file()
-    if weave.overlaps:
-        return Conflict(weave.overlaps, parts if weave.shows_all else _line_parts(base, ours, theirs))
-    data = b"".join(part for part in parts if isinstance(part, bytes))
-    problems = check(base, ours, theirs, data, language, weave.blends)
-    if not problems:
-        return Merged(data, "symbols")
+    problems: list[Problem] = []
+    for by_syntax in (False, True):
+        weave = Weave(base, ours, theirs, by_syntax=by_syntax)
+        parts = weave.file()
+        if weave.overlaps:
+            return Conflict(weave.overlaps, parts if weave.shows_all else _line_parts(base, ours, theirs))
+        data = b"".join(part for part in parts if isinstance(part, bytes))
+        found = check(base, ours, theirs, data, language, weave.blends)
+        if not found:
+            return Merged(data, "symbols")
+        problems = problems or found
     by_lines = by_lines or _by_lines(base, ours, theirs, language)
     return by_lines if isinstance(by_lines, Merged) else _refused(base, ours, theirs, problems)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from msgspec import Struct
 
 from intarsia.code import imports, lines
-from intarsia.code.identity import pair
+from intarsia.code.identity import MIN_RENAMED, pair
 from intarsia.code.independence import WITH_LOOSE_COMMENTS, comes_first, depends, is_free, mask
 from intarsia.code.leads import Leads, Version
 from intarsia.code.lines import Clash
@@ -61,11 +59,16 @@ class Level(Struct):
 
 
 class Weave:
-    """`overlaps` is what both sides did that can't be both; `blends` what was merged inside of units."""
+    """`overlaps` is what both sides did that can't be both; `blends` what was merged inside of units.
 
-    def __init__(self, base: Outline, ours: Outline, theirs: Outline) -> None:
+    `by_syntax`: containers that both sides changed are merged as a whole by their syntax, which knows of the separators
+    between members, and only where that can't be by their units.
+    """
+
+    def __init__(self, base: Outline, ours: Outline, theirs: Outline, *, by_syntax: bool = False) -> None:
+        self.by_syntax = by_syntax
         self.base, self.ours, self.theirs = self.outlines = base, ours, theirs
-        self.language = base.language
+        self.language = base.language or ""
         self.overlaps: list[Overlap] = []
         self.blends: list[Blend] = []
         self.shows_all = True  # whether every overlap is a clash among the parts
@@ -249,11 +252,15 @@ class Weave:
         return self._leaf(item, base, ours, theirs)
 
     def _is_same_symbol(self, item: Item, base: bytes, ours: bytes, theirs: bytes) -> bool:
-        """Similarity may pair what was removed with what was added; beneath the other side's change only a pure
-        renaming will do."""
+        """Similarity may pair what was removed with what was added; beneath the other side's change only the pure
+        renaming of something that is not alike by chance will do."""
         assert item.base is not None and item.ours is not None and item.theirs is not None
         sides = ((item.ours, ours), (item.theirs, theirs))
-        return all(unit.name == item.base.name or mask(text, unit) == mask(base, item.base) for unit, text in sides)
+        masked = mask(base, item.base)
+        return all(
+            unit.name == item.base.name or (mask(text, unit) == masked and len(masked) >= MIN_RENAMED)
+            for unit, text in sides
+        )
 
     def _leaf(self, item: Item, base: bytes, ours: bytes, theirs: bytes) -> Parts:
         merged = self._blend(base, ours, theirs, item.any.kind)
@@ -273,8 +280,7 @@ class Weave:
         return self._inside(base, ours, theirs)
 
     def _inside(self, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
-        if find_spec("intarsia.code.inside") is None:
-            return None
+        # Only where two sides changed one unit; it is much to import.
         from intarsia.code.inside import merge_inside
 
         return merge_inside(base, ours, theirs, self.language)
@@ -285,6 +291,11 @@ class Weave:
 
     def _container(self, item: Item) -> Parts:
         assert item.base is not None and item.ours is not None and item.theirs is not None
+        base, ours, theirs = (text or b"" for text in self._texts(item))
+        whole = self._inside(base, ours, theirs) if self.by_syntax else None
+        if whole is not None:
+            self._blended(item, base, ours, theirs, whole)
+            return [whole]
         known, blends, shown = len(self.overlaps), len(self.blends), self.shows_all
         if not item.base.name == item.ours.name == item.theirs.name:
             self._blended(item, b"", b"", b"", b"")
@@ -292,13 +303,13 @@ class Weave:
         parts = self._framed(item, members)
         if len(self.overlaps) == known:
             return parts
-        merged = self._inside(*(text or b"" for text in self._texts(item)))
-        if merged is None:
+        whole = None if self.by_syntax else self._inside(base, ours, theirs)
+        if whole is None:
             return parts
         del self.overlaps[known:], self.blends[blends:]
         self.shows_all = shown
-        self._blended(item, *(text or b"" for text in self._texts(item)), merged)
-        return [merged]
+        self._blended(item, base, ours, theirs, whole)
+        return [whole]
 
     def _framed(self, item: Item, members: Parts) -> Parts:
         """The members between the merged header and footer."""
@@ -309,11 +320,11 @@ class Weave:
         if all(isinstance(part, bytes) for part in members):
             # With the members settled, only header and footer are left to merge by their syntax.
             middle = b"".join(part for part in members if isinstance(part, bytes))
-            texts = [top + middle + bottom for top, bottom in frames]
-            merged = self._inside(*texts)
-            if merged is not None:
-                self._blended(item, *texts, merged)
-                return [merged]
+            base, ours, theirs = (top + middle + bottom for top, bottom in frames)
+            whole = self._inside(base, ours, theirs)
+            if whole is not None:
+                self._blended(item, base, ours, theirs, whole)
+                return [whole]
         self._overlap(item, "header", "both sides changed its header")
         return [*head, *members, *foot]
 
