@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal, get_args
 
 from intarsia.kernel.resources import SEPARATOR, Resource
@@ -66,12 +67,17 @@ def place(other: str, key: str) -> Place | None:
 
 def near(resource: Resource, mode: Mode) -> dict[str, _Modes]:
     """What stands in the way on the resource itself, and on each that contains it, by key."""
-    found = {}
-    for key in (*resource.around, resource.key):
-        where = place(key, resource.key)
-        assert where is not None
-        found[key] = CONFLICTS[mode][where]
+    row, parts = CONFLICTS[mode], resource.key.split(SEPARATOR)
+    found = {
+        key: row["unit" if below[0] == "/" else "around"] for key, below in zip(resource.around, parts[1:], strict=True)
+    }
+    found[resource.key] = row["same"]
     return found
+
+
+@cache
+def spelled(modes: _Modes) -> str:
+    return " ".join(sorted(modes))
 
 
 def within(resource: Resource, mode: Mode) -> tuple[str, str, _Modes]:

@@ -12,13 +12,14 @@ from collections.abc import Collection
 
 from intarsia.kernel.database import Database
 from intarsia.kernel.leases import Grant, Want
-from intarsia.kernel.modes import MODES, Mode, near, within
+from intarsia.kernel.modes import MODES, Mode, near, spelled, within
 from intarsia.kernel.postgresql import CHANNEL, lock_number
 from intarsia.kernel.resources import SEPARATOR
 
 _ACQUIRE = """
     SELECT * FROM intarsia_acquire(:project, :project_lock, :session, :locks, :alone, :near, :near_modes,
         :low, :high, :inside_modes, :keys, :names, :modes, :strength, :ttl, :note)"""
+_STRENGTH = list(MODES)
 _RELEASE = "SELECT intarsia_release(:project, :project_lock, :session, :keys, :channel) AS key"
 
 
@@ -30,7 +31,7 @@ def acquire(database: Database, session: str, asked: Collection[Want], ttl: int,
     around: dict[str, frozenset[Mode]] = {}
     for want in asked:
         for key, modes in near(want.resource, want.mode).items():
-            around[key] = modes | around.get(key, frozenset())
+            around[key] = modes | around[key] if key in around else modes
     inside = [within(want.resource, want.mode) for want in asked]
     keys = sorted(around)
     rows = database.call(
@@ -40,14 +41,14 @@ def acquire(database: Database, session: str, asked: Collection[Want], ttl: int,
         locks=[lock_number(database.project + SEPARATOR + key) for key in keys],
         alone=[key in own for key in keys],
         near=keys,
-        near_modes=[" ".join(around[key]) for key in keys],
+        near_modes=[spelled(around[key]) for key in keys],
         low=[low for low, _, _ in inside],
         high=[high for _, high, _ in inside],
-        inside_modes=[" ".join(modes) for _, _, modes in inside],
+        inside_modes=[spelled(modes) for _, _, modes in inside],
         keys=own,
         names=[want.resource.name for want in asked],
         modes=[want.mode for want in asked],
-        strength=list(MODES),
+        strength=_STRENGTH,
         ttl=ttl,
         note=note,
     )
