@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.code.refusals_by_kind import MORE, OTHERS
+from tests.code.refusals_by_kind import CALLS, MORE, OTHERS
 
 Refusal = tuple[str, str, str, str, str, str]
 
@@ -165,6 +165,7 @@ def _streams(language: str) -> list[tuple[str, str]]:
 
 REFUSALS: list[Refusal] = [
     *(refusal for language, words in WORDS.items() for refusal in _of(language, words)),
+    *CALLS,
     *OTHERS,
     *MORE,
 ]

@@ -3,6 +3,52 @@
 from __future__ import annotations
 
 Refusal = tuple[str, str, str, str, str, str]  # kind, language, name, base, ours, theirs
+CALLS: list[Refusal] = [
+    (
+        "mapping",
+        "python",
+        "both read on",
+        "d = {'a': 1}\n",
+        "d = {'a': 1, 'b': next(i)}\n",
+        "d = {'a': 1, 'c': next(i)}\n",
+    ),
+    ("arguments", "python", "a format", 'log("%s", a)\n', 'log("%s", a, b)\n', 'log("%s %s", a)\n'),
+    ("statements", "javascript", "two defaults", "g();\n", "g();\nexport default a;\n", "g();\nexport default b;\n"),
+    (
+        "statements",
+        "cpp",
+        "a stream",
+        "void f() {\n  g();\n}\n",
+        "void f() {\n  g();\n  o << a;\n}\n",
+        "void f() {\n  g();\n  o << b;\n}\n",
+    ),
+    ("statements", "ruby", "two results", "def f\n  g\nend\n", "def f\n  g\n  a\nend\n", "def f\n  g\n  b\nend\n"),
+    ("statements", "php", "both print", "<?php\nf();\n", "<?php\nf();\necho 1;\n", "<?php\nf();\necho 2;\n"),
+    (
+        "statements",
+        "go",
+        "both send",
+        "func f() {\n\tg()\n}\n",
+        "func f() {\n\tg()\n\tc <- 1\n}\n",
+        "func f() {\n\tg()\n\tc <- 2\n}\n",
+    ),
+    (
+        "statements",
+        "python",
+        "cleared before it is used",
+        "def f(a):\n    g()\n    h()\n",
+        "def f(a):\n    g()\n    a.clear()\n    h()\n",
+        "def f(a):\n    g()\n    h()\n    r.add(a)\n",
+    ),
+    (
+        "statements",
+        "python",
+        "both set it",
+        "def f(a):\n    g()\n",
+        "def f(a):\n    g()\n    a.set(b)\n",
+        "def f(a):\n    g()\n    a.set(c)\n",
+    ),
+]
 OTHERS: list[Refusal] = [
     (kind, "python", name, base, ours, theirs)
     for kind, name, base, ours, theirs in [

@@ -73,6 +73,16 @@ _EXITS = named(
 )
 _ORDERED = named("yield yield_expression defer_statement co_yield_statement await_expression await go_statement")
 _QUITTERS = frozenset(b"exit _exit abort die panic quit fatal fail bail unreachable todo unimplemented os_exit".split())
+# Calls that change what they are called on, or what they are given.
+_CHANGING = frozenset(
+    b"clear sort reverse pop remove delete discard update reset close truncate drain shift unshift splice free destroy"
+    b" drop dispose release shutdown rename move swap shuffle retain dedup".split()
+)
+# Statements that have an effect and no name.
+_SPEAKING = named(
+    "send_statement echo_statement print_intrinsic exec_statement binary_expression binary binary_operator"
+    " include_expression include_once_expression require_expression require_once_expression"
+)
 _BODIES = named(
     "block statement_block compound_statement body_statement block_body then else chain branch case_body program"
     " module source_file translation_unit compilation_unit global_statement class_body declaration_list begin"
@@ -171,7 +181,7 @@ def _visit(node: Node, found: Effects, statement: bool) -> None:
 def _visit_other(node: Node, found: Effects, statement: bool) -> None:
     if node.named:
         found.exits += node.kind in _EXITS
-        found.ordered |= node.kind in _ORDERED
+        found.ordered |= node.kind in _ORDERED or (statement and node.kind in _SPEAKING)
     for target in _targets(node):
         _write(target, found)
     inner = statement and node.kind == "expression_statement"
@@ -202,6 +212,8 @@ def _visit_call(node: Node, found: Effects, statement: bool) -> None:
     call = _call(node, statement)
     found.calls.append(call)
     found.exits += _quits(call)
+    if call.verb in _CHANGING:
+        found.writes.update(_changed(call))
     if call.path:
         found.reads.add(call.path)
     for kid in node.kids:
@@ -210,6 +222,14 @@ def _visit_call(node: Node, found: Effects, statement: bool) -> None:
         if kid.field in ("object", "receiver", "function") and path(kid) and kid.kind not in _CALLS:
             continue
         _visit(kid, found, False)
+
+
+def _changed(call: Call) -> list[Path]:
+    if call.receiver:
+        return [call.receiver]
+    held = call.node.get("arguments")
+    given = [path(kid) for kid in held.kids if kid.named] if held is not None else []
+    return [each for each in given[:1] if each]
 
 
 def _call(node: Node, statement: bool) -> Call:

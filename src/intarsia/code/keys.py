@@ -104,6 +104,8 @@ def _spelled(key: Node, language: str) -> Key | None:
 
 
 def _member(node: Node, language: str) -> Key | None:
+    if node.kind == "export_statement" and any(kid.kind == "default" for kid in node.kids):
+        return ("definition", b"default")
     while node.kind in ("decorated_definition", "export_statement", "template_declaration", "global_statement"):
         inner = node.get("definition") or node.get("declaration")
         if inner is None:

@@ -20,8 +20,8 @@ def _words(text: str) -> frozenset[bytes]:
 # Verbs of calls that add something of their own to a collection.
 _REGISTERING = _words(
     "add append attach assert bind check column command connect context declare define describe emplace enable"
-    " ensure expect export extend field flag handle include insert install it link listen map mount on option plug"
-    " provide publish push put register require resource resources route set should specify subscribe test"
+    " ensure expect export extend field flag handle include insert install it listen mount on option plug"
+    " provide push put register require resource resources route set specify subscribe test"
     " validates verify attr has belongs scope"
 )
 # Verbs of calls that leave what they are called on as it was.
@@ -37,6 +37,10 @@ _CONSUMING = _words(
     " rand read readline recv receive scan scanf seek shift take tick uuid increment acquire lock unlock release"
     " open close begin commit rollback await sleep wait"
 )
+# Verbs that replace what was there, unless they name a key.
+_REPLACING = _words("set bind put connect define provide enable handle option")
+# Statements that neither write nor call.
+_SILENT = frozenset({"assert_statement", "preproc_include", "using_directive", "pass_statement", "assert"})
 _PATHS = re.compile(rb"[\"']/")
 _VERBS_OF_ROUTES = _words("get post put patch delete all head options")
 # Their order is the order in which methods are looked up.
@@ -53,11 +57,26 @@ def strangers(a: Item, b: Item, language: str) -> bool:
     one, two = effects(a.kids), effects(b.kids)
     if one.exits or two.exits or one.ordered or two.ordered or clashing(one, two):
         return False
+    if _bare(a, one) or _bare(b, two):
+        return False
     if not (one.calls or two.calls):
         return True
     return all(_commute(x, y, language) for x in one.calls for y in two.calls) and not (
         _disturbs(one, two) or _disturbs(two, one) or _consumes(one) or _consumes(two)
     )
+
+
+def evaluated_apart(a: Item, b: Item) -> bool:
+    """Whether two elements of a list may be evaluated in either order."""
+    one, two = effects(a.kids), effects(b.kids)
+    if clashing(one, two) or one.ordered or two.ordered:
+        return False
+    return not ((_consumes(one) and two.calls) or (_consumes(two) and one.calls))
+
+
+def _bare(item: Item, found: Effects) -> bool:
+    """A value and nothing else: the result of a body, or a directive."""
+    return not found.writes and not found.calls and item.node.kind not in _SILENT
 
 
 def _commute(x: Call, y: Call, language: str) -> bool:
@@ -81,7 +100,11 @@ def _shares_receiver(x: Call, y: Call) -> bool:
 def _registering(x: Call, y: Call, language: str) -> bool:
     if language == "ruby" and not x.receiver and x.verb in _MIXINS:
         return False
-    return x.verb == y.verb and x.verb in _REGISTERING and not (x.path == y.path and _same_key(x.node, y.node))
+    if x.verb != y.verb or x.verb not in _REGISTERING:
+        return False
+    if x.path == y.path and x.verb in _REPLACING and min(len(_arguments(x.node)), len(_arguments(y.node))) < 2:
+        return False
+    return not (x.path == y.path and _same_key(x.node, y.node))
 
 
 def _same_key(x: Node, y: Node) -> bool:

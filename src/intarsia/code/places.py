@@ -114,9 +114,18 @@ def arguments(meeting: Meeting) -> None:
         places = [[item for item in side if positional(item, "arguments", meeting.language)] for side in (ours, theirs)]
         if all(places):
             raise Unmerged("both added an argument that is known by its place")
+    _no_format(meeting)
     scalars = [_scalars(meeting, side) for side in meeting.sides]
     if all(scalars) and scalars[0] != scalars[1]:
         raise Unmerged("both changed what one call is given")
+
+
+def _no_format(meeting: Meeting) -> None:
+    """A text with places for the other arguments."""
+    for one, two in (meeting.sides, meeting.sides[::-1]):
+        texts = [item for pair in meeting.changed(one) for item in pair if "string" in item.node.kind]
+        if two.resized and any(re.search(rb"[%{]", item.text) for item in texts):
+            raise Unmerged("a format and what it formats")
 
 
 def _scalars(meeting: Meeting, side: Aligned) -> set[int]:

@@ -20,14 +20,16 @@ from intarsia.code.syntax import Node
 _NUMBERED = frozenset({"c", "cpp", "c_sharp", "typescript", "tsx", "go"})
 _SECTIONS = frozenset({"access_specifier", "preproc_if", "preproc_ifdef"})
 _SECTION_WORDS = frozenset({b"private", b"protected", b"public", b"module_function"})
+_EVALUATED = frozenset({"keyed", "ordered", "arguments", "set"})
 Cluster = tuple[Item, ...]
 
 
 def check(meeting: Meeting) -> None:
     """The rules for the list as a whole."""
     _RULES.get(meeting.shape.rule, _nothing)(meeting)
-    if meeting.shape.rule != "body":
+    if meeting.shape.rule not in ("body", "chain", "cases"):
         _no_counting(meeting)
+        _no_order(meeting)
 
 
 def clusters(items: list[Item]) -> dict[bytes, Cluster]:
@@ -112,6 +114,13 @@ def _no_loose_rows(meeting: Meeting, ours: list[Item], theirs: list[Item]) -> No
         annotated = [item for item in (*ours, *theirs) if re.match(rb"\w+\s*:", item.text)]
         if any(b"=" not in item.text for item in annotated):
             raise Unmerged("the order of required fields has a meaning")
+
+
+def _no_order(meeting: Meeting) -> None:
+    """Elements are evaluated one after the other."""
+    ours, theirs = meeting.alone()
+    if meeting.shape.rule in _EVALUATED and not all(order.evaluated_apart(a, b) for a in ours for b in theirs):
+        raise Unmerged("elements whose order may matter")
 
 
 def _no_counting(meeting: Meeting) -> None:
