@@ -59,6 +59,10 @@ class Run(Model):
             description="When two would change the same: wait, refuse or advise; empty: advise (wait in a shared tree).",
         ),
     ] = ""
+    confine: Annotated[
+        str,
+        Meta(pattern="^(off|on|required)$", description="Whether command agents that do not say it are confined."),
+    ] = "off"
 
 
 class Limits(Model):
@@ -150,6 +154,18 @@ class Agent(Model):
     env: Annotated[list[str], Meta(description="Names of our environment variables that the agent may see.")] = field(
         default_factory=list
     )
+    confine: Annotated[
+        str,
+        Meta(
+            pattern="^(off|on|required|)$",
+            description="Confine a command agent by bubblewrap: off, on (if it can be), required; empty: run.confine.",
+        ),
+    ] = ""
+    network: Annotated[bool, Meta(description="Whether the agent has the network when it is confined.")] = False
+    writable: Annotated[
+        list[str],
+        Meta(description="Directories that it may write when it is confined, besides its own: '~/.cache/pip'."),
+    ] = field(default_factory=list)
     wall: Annotated[Seconds | None, Meta(description="Overrides limits.wall for this agent.")] = None
     idle: Annotated[Seconds | None, Meta(description="Overrides limits.idle for this agent.")] = None
 
@@ -217,6 +233,12 @@ class Config(Model):
 
     def check_list(self) -> dict[str, Check]:
         return {name: Check(command=check) if isinstance(check, str) else check for name, check in self.checks.items()}
+
+    def runnable(self, agent: Agent) -> Agent:
+        """The agent with what it leaves to the run filled in."""
+        if agent.driver != "command" or agent.confine:
+            return agent
+        return msgspec.structs.replace(agent, confine=self.run.confine)
 
     def queues_of(self, agent: str) -> list[str]:
         """The queues that `agent` works on: its own, and those without a handler; raises ConfigError for none."""

@@ -91,7 +91,8 @@ REFUSED = [
     "for i in 1; do git stash; done", "a=(1 $(git stash))", "diff <(git stash) f", "ls # x\ngit stash",
     # What can't be read with certainty.
     "echo 'x", "echo $(ls", "ls )", "ls && ", "coproc x { ls; }", "cat <<E\nx\n", "echo $'a\\'b'", "ls @(a|b)",
-    'echo "${x@P}"', "echo \x07", "echo ${ ls; }", "x" * 70_000, "( " * 500 + ") " * 500, "{1..9}", "((rm -rf /))", "echo $(cat <<E\nx\nE\ngit; stash\n)",
+    'echo "${x@P}"', "echo \x07", "echo ${ ls; }", "x" * 70_000, "( " * 500 + ") " * 500, "{1..9}",
+    "((rm -rf /))", "echo $(cat <<E\nx\nE\ngit; stash\n)",
 ]  # fmt: skip
 ALLOWED = [
     "", "ls", "rm -rf build", "rm -rf ./build dist/*.whl", "rm -f x y", 'rm -rf "$TMPDIR"/x', "rm -rf build/$X",

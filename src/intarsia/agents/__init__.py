@@ -197,6 +197,13 @@ class RateLimit:
 
 
 @dataclass(frozen=True)
+class Unenforced:
+    """Something that was asked for is not enforced in this turn; `text` says what, and why not."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Waiting:
     """Nothing new; sent often enough that limits can be watched."""
 
@@ -214,7 +221,7 @@ class TurnEnd:
     retry_after: float | None = None
 
 
-Event = Said | ToolUse | ToolResult | Conversation | Usage | RateLimit
+Event = Said | ToolUse | ToolResult | Conversation | Usage | RateLimit | Unenforced
 AgentEvent = Event | Waiting | TurnEnd
 
 

@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from intarsia.agents import AgentEvent, Capabilities, Running, Said, Turn, TurnEnd, Waiting, reaper
+from intarsia.agents import AgentEvent, Capabilities, Running, Said, Turn, TurnEnd, Unenforced, Waiting, reaper
+from intarsia.agents.confinement import UNCONFINED, Confinement
 from intarsia.agents.reaper import Held
 from intarsia.agents.supervision import GRACE, end_marked, marked
 from intarsia.errors import ConfigError, NotReady
@@ -34,9 +35,10 @@ class CommandDriver:
         ),
     )
 
-    def __init__(self, command: str, followup: str = "") -> None:
+    def __init__(self, command: str, followup: str = "", confinement: Confinement = UNCONFINED) -> None:
         self._command = _split(command)
         self._followup = _split(followup) if followup else self._command
+        self._confinement = confinement
 
     def check(self) -> None:
         for argv in (self._command, self._followup):
@@ -45,6 +47,8 @@ class CommandDriver:
                     f"The agent's program {argv[0]!r} is not on the PATH.",
                     hint="Install it, or give its full path in [agents] or --agent 'command: …'.",
                 )
+
+        self._confinement.check()
 
     def version(self) -> str:
         """A command has no version that could be asked for in the same way of all."""
@@ -57,11 +61,11 @@ class CommandDriver:
         template = self._command if turn.number == 1 else self._followup
         fed = any("{prompt" in part for part in template)
         given = Path("/dev/null") if fed else turn.prompt_file
-        argv = [_fill(part, turn) for part in template]
+        argv = self._confinement.wrap([_fill(part, turn) for part in template], turn)
         held = reaper.start(
             argv, given=given, exit_file=turn.exit_file, cwd=turn.workspace, env=turn.env, output=turn.output_file
         )
-        return Program(turn, held)
+        return Program(turn, held, self._confinement.missing)
 
     def adopt(self, turn: Turn) -> Running | None:
         if turn.exit_file.exists() or marked(turn.session, "agent"):
@@ -72,14 +76,17 @@ class CommandDriver:
 class Program:
     """A running agent program; without `held` one that another supervisor started."""
 
-    def __init__(self, turn: Turn, held: Held | None) -> None:
+    def __init__(self, turn: Turn, held: Held | None, unconfined: str = "") -> None:
         self._turn = turn
         self._held = held
+        self._unconfined = unconfined
         self._read = 0
         self._tail = b""
         self._looked = time.monotonic()
 
     def events(self) -> Iterator[AgentEvent]:
+        if self._unconfined:
+            yield Unenforced(f"Not confined: {self._unconfined}")
         while True:
             over = self._wait()
             if self._size() > self._turn.limits.output:

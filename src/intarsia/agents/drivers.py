@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from intarsia.agents import Driver
+from intarsia.agents.confinement import Confinement
 from intarsia.config import Agent
 from intarsia.errors import ConfigError
 
@@ -16,7 +17,16 @@ def make(agent: Agent, root: Path) -> Driver:
         raise ConfigError(
             "This agent has no driver: intarsia does not run it.", hint="Set its driver in intarsia.toml."
         )
+    if agent.driver != "command" and agent.confine not in ("", "off"):
+        raise ConfigError(
+            f"An agent of the driver {agent.driver} can't be confined: only those of 'command' can.",
+            hint="Leave its confine out, or run the program by the driver 'command'.",
+        )
     return MAKERS[agent.driver](agent, root)
+
+
+def confinement(agent: Agent) -> Confinement:
+    return Confinement(agent.confine or "off", agent.network, tuple(agent.writable))
 
 
 def programs() -> dict[str, Driver]:
@@ -27,7 +37,7 @@ def programs() -> dict[str, Driver]:
 def _command(agent: Agent, root: Path) -> Driver:
     from intarsia.agents.command import CommandDriver
 
-    return CommandDriver(agent.command, agent.followup)
+    return CommandDriver(agent.command, agent.followup, confinement(agent))
 
 
 def _script(agent: Agent, root: Path) -> Driver:

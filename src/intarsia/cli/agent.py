@@ -100,7 +100,7 @@ def show(output: Output, /, name: str) -> None:
     from intarsia.run.start import choose_agent
 
     name, chosen = choose_agent(project.config)
-    driver = drivers.make(chosen, project.repository.root)
+    driver = drivers.make(project.config.runnable(chosen), project.repository.root)
     able = driver.capabilities
     facts = {"name": name, "driver": driver.name, "model": chosen.model, "version": driver.version()}
     lines = [f"{key}: {value}" for key, value in facts.items() if value]
@@ -142,7 +142,7 @@ def test(output: Output, /, name: str, note: str) -> int:
     from intarsia.run.start import choose_agent
 
     name, chosen = choose_agent(project.config)
-    driver = drivers.make(chosen, project.repository.root)
+    driver = drivers.make(project.config.runnable(chosen), project.repository.root)
     driver.check()
     env = environment.base([*project.config.run.env, *chosen.env])
     wall = project.config.limits.wall if chosen.wall is None else chosen.wall

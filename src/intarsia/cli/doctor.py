@@ -64,6 +64,7 @@ def _examine() -> Iterator[Finding]:
     yield _try("agents", lambda: _agents(repository, config))
     yield from _drivers()
     yield Finding("checks", True, ", ".join(config.checks) or "none: any commit lands unproven; add [checks]")
+    yield _confinement(config)
     yield from _locks(repository)
 
 
@@ -118,7 +119,7 @@ def _agents(repository: Repository, config: Config) -> str:
     from intarsia.agents import drivers
 
     for agent in [agent for agent in config.agents.values() if agent.driver]:
-        drivers.make(agent, repository.root).check()
+        drivers.make(config.runnable(agent), repository.root).check()
     return ", ".join(config.agents) or "none configured; name one with: intarsia run --agent 'command: …'"
 
 
@@ -134,6 +135,20 @@ def _drivers() -> Iterator[Finding]:
             continue
         asks = "asks before edits" if made.capabilities.asks_edits else "does not ask before edits"
         yield Finding(f"driver {name}", True, f"{version}, {asks}; {' '.join(made.capabilities.weaker)}")
+
+
+def _confinement(config: Config) -> Finding:
+    """Whether agents can be confined; a fault when one must be."""
+    from intarsia.agents.confinement import unavailable
+
+    modes = {config.runnable(agent).confine for agent in config.agents.values() if agent.driver == "command"}
+    problem = unavailable(network=False)
+    if not problem:
+        return Finding("confinement", True, "bubblewrap works" + ("" if modes - {"off"} else "; no agent is confined"))
+    if "required" in modes:
+        return Finding("confinement", False, problem, "Install bubblewrap and allow user namespaces.")
+    what = "agents with confine = 'on' run without" if "on" in modes else "no agent asks for it"
+    return Finding("confinement", True, f"not available ({problem.rstrip('.')}); {what}")
 
 
 def _locks(repository: Repository) -> Iterator[Finding]:

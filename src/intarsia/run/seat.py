@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from intarsia.agents import Conversation, Event, Limits, RateLimit, Said, ToolUse, Turn, Usage, environment
+from intarsia.agents import Conversation, Event, Limits, RateLimit, Said, ToolUse, Turn, Unenforced, Usage, environment
 from intarsia.kernel import sessions
 from intarsia.run import secret, tools, usage
 from intarsia.run.claimed import Claimed
@@ -91,6 +91,9 @@ class Seat:
                 self._claimed.update(usage=usage.with_figure(self._claimed.row.usage, event))
             case RateLimit(text, seconds):
                 self._claimed.record("agent_waits", reason=text, seconds=seconds)
+                self._show(text)
+            case Unenforced(text):
+                self._claimed.record("unenforced", reason=text)
                 self._show(text)
 
     def _show(self, text: str) -> None:

@@ -28,7 +28,7 @@ def context(repository: Repository, database: Database, config: Config, reporter
     identity = repository.require_identity()
     target = repository.target(config.land.target)
     name, agent = choose_agent(config)
-    driver = drivers.make(agent, repository.root)
+    driver = drivers.make(config.runnable(agent), repository.root)
     driver.check()
     host = host_name()
     shared = config.workspace.kind == "shared"
