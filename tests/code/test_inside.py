@@ -61,6 +61,11 @@ def test_what_can_not_be_read_is_handed_back(text: bytes) -> None:
     assert merge_inside(text, text + b"\nx = 1\n(", text + b"\ny = 2\n(", "python") is None
 
 
+def test_what_is_nested_too_deep_is_handed_back() -> None:
+    text = b"x = " + b"(" * 3000 + b"1" + b")" * 3000
+    assert merge_inside(text + b"\n", text + b"\ny = 1\n", text + b"\nz = 2\n", "python") is None
+
+
 def test_one_side_alone_is_taken_as_it_is() -> None:
     assert merge_inside(b"((", b"((", b"]]", "python") == b"]]"
     assert merge_inside(b"((", b"]]", b"((", "python") == b"]]"

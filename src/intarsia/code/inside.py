@@ -17,7 +17,7 @@ from intarsia.code.meeting import Meeting
 from intarsia.code.prose import merge_prose
 from intarsia.code.rules import check, clusters, no_doubles, together
 from intarsia.code.strangers import stay_strangers
-from intarsia.code.syntax import Node, Trees, tree, trees, words
+from intarsia.code.syntax import Node, Trees, parses, trees, words
 
 Three = tuple[Node, Node, Node]
 
@@ -48,7 +48,7 @@ def _merge(made: Trees, nodes: Three, language: str) -> bytes:
     merger = Merger(language, nodes[1:])
     merged = merger.merge(nodes, [])
     _conserved(nodes, merged, merger.shared)
-    if tree(merged, language) is None or not merged.startswith(made.before) or not merged.endswith(made.after):
+    if not parses(merged, language) or not merged.startswith(made.before) or not merged.endswith(made.after):
         raise Unmerged("the result does not parse")
     return merged[len(made.before) : len(merged) - len(made.after)]
 

@@ -97,6 +97,11 @@ def trees(texts: tuple[bytes, bytes, bytes], language: str) -> Trees | None:
     return None
 
 
+def parses(data: bytes, language: str) -> bool:
+    parsed = parse(data, language)
+    return parsed is not None and not parsed.root_node.has_error
+
+
 def tree(data: bytes, language: str) -> Node | None:
     """None when it does not parse, is too large or can't be taken apart."""
     parsed = parse(data, language) if len(data) <= MAX_BYTES else None
@@ -104,11 +109,12 @@ def tree(data: bytes, language: str) -> Node | None:
         return None
     try:
         root = _convert(parsed.root_node, "", data, language == "python")
+        unspliceable = any(node.kind in _UNSPLICEABLE for node in root.walk())
     except RecursionError:
         return None
     if language == "php" and root.kids and root.kids[0].kind == "text" and not data.startswith(b"<?"):
         return None
-    if any(node.kind in _UNSPLICEABLE for node in root.walk()):
+    if unspliceable:
         return None
     root.start, root.end = 0, len(data)
     return root
