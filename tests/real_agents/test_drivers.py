@@ -224,11 +224,12 @@ def test_a_conversation_that_is_not_there_is_begun_anew(bench: Bench) -> None:
 
 
 def test_a_killed_agent_leaves_a_conversation_that_goes_on(bench: Bench) -> None:
-    running = bench.driver.start(bench.turn(bench.write("a.txt", "x"), Step(hang=True)))
+    turn = bench.turn(bench.write("a.txt", "x"), Step(hang=True))
     events: list[AgentEvent] = []
-    for event in running.events():
+    for event in bench.driver.start(turn).events():
         events.append(event)
         if isinstance(event, ToolResult):
+            bench.model.wait_for(turn.issue, 1)
             for process in marked(bench.session):
                 process.send_signal(signal.SIGKILL)
     assert end(events).outcome == "killed"
