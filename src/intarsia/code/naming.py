@@ -31,7 +31,7 @@ _DESCEND = words(
 )
 _WITH_HEADER = words(
     "if_statement for_statement while_statement with_statement try_statement match_statement for_in_statement"
-    " switch_statement foreach_statement lock_statement"
+    " switch_statement foreach_statement lock_statement if unless while until for"
 )
 CALLS = words(
     "call call_expression function_call_expression method_invocation invocation_expression member_call_expression"
@@ -129,12 +129,13 @@ def import_name(names: Naming, data: bytes, node: Node) -> str:
     """What is imported from where, without the list of names, so that it stays when the list changes."""
     if names.kind(node) == "future_import_statement":
         return "__future__"
-    for field in ("source", "module_name", "path"):
+    for field in ("source", "module_name", "path", "argument"):
         found = node.child_by_field_name(field)
         if found is not None:
-            return text(data, found.start_byte, found.end_byte).strip("\"'`<>")
+            said = text(data, found.start_byte, found.end_byte).partition("{")[0].strip("\"'`<>:")
+            return f"export {said}" if names.kind(node) == "export_statement" else said
     said = text(data, node.start_byte, node.end_byte).rstrip(";").partition("{")[0].partition("(")[0].strip()
-    return said.partition(" ")[2].strip("\"'") if " " in said else ""
+    return said.partition(" ")[2].strip("\"'") if " " in said else "()"
 
 
 def is_import(names: Naming, data: bytes, node: Node) -> bool:
@@ -149,6 +150,8 @@ def _named(names: Naming, node: Node) -> tuple[Node, Node | None]:
     """The node that bears the name, and the name: a declaration may hold it some levels down."""
     found = None
     binder = node
+    if is_nameless(names.kind(node)):
+        return node, None
     for _ in range(12):
         found = names.field(node, names.binders) or _first_binder(names, node)
         if found is None or names.kind(found) not in _DESCEND:
@@ -160,20 +163,32 @@ def _named(names: Naming, node: Node) -> tuple[Node, Node | None]:
 
 def _first_binder(names: Naming, node: Node) -> Node | None:
     kind = names.kind(node)
-    if kind in _NAMELESS:
-        return None
     if "identifier" in kind or kind in ("name", "constant"):
         return node
-    for child in node.named_children[:4]:
-        below = names.kind(child)
-        if below in _DESCEND or below in ("name", "identifier", "constant") or below.endswith("_identifier"):
+    children = [(child, names.kind(child)) for child in node.named_children[:4]]
+    for child, below in children:
+        if below in _DESCEND:
             return child
-    return None
+    for child, below in children:
+        if below in ("name", "identifier", "constant") or below.endswith("_identifier"):
+            return child
+    declared = node.child_by_field_name("type")  # C++: a class inside of a class is the type of a field without a name
+    return declared.child_by_field_name("name") if declared is not None and _is_specifier(names, declared) else None
+
+
+def _is_specifier(names: Naming, node: Node) -> bool:
+    return names.kind(node).endswith("_specifier") and node.child_by_field_name("body") is not None
+
+
+@cache
+def is_nameless(kind: str) -> bool:
+    return kind in _NAMELESS or (kind.endswith("_expression") and "assignment" not in kind)
 
 
 _NAMELESS = words(
     "string call block expression_statement return_statement echo_statement delete_statement pass_statement"
-    " package_clause package_declaration using_statement static_initializer preproc_call ERROR"
+    " package_clause package_declaration using_statement static_initializer preproc_call ERROR if_modifier"
+    " unless_modifier while_modifier until_modifier rescue_modifier friend_declaration"
 )
 
 
@@ -183,6 +198,8 @@ def _text_of(names: Naming, data: bytes, binder: Node, named: Node) -> str:
         value = names.field(binder, names.values)
         return "{}=" + (text(data, value.start_byte, value.end_byte) if value is not None else "")
     start, end = named.start_byte, named.end_byte
+    if kind == "operator_cast":
+        return text(data, start, end).partition("(")[0]
     if kind == "function_declarator":  # C++ operators and constructors
         parameters = named.child_by_field_name("parameters")
         end = parameters.start_byte if parameters is not None else end
@@ -206,7 +223,7 @@ def _key(names: Naming, data: bytes, outer: Node, inner: Node, kind: str, name: 
 # Their fields are what others use of them.
 _ALL_SIGNATURE = words(
     "struct_specifier union_specifier enum_specifier class_specifier struct_item union_item enum_variant"
-    " type_alias_declaration type_item type_spec"
+    " type_alias_declaration type_item type_spec const_declaration"
 )
 
 
@@ -228,6 +245,8 @@ def _call(names: Naming, data: bytes, node: Node) -> str:
         return ""
     label = next(iter(arguments.named_children[:1]), None)
     if label is not None and names.kind(label) == "argument":
+        label = label.named_child(0)
+    if label is not None and names.kind(label) == "pair":  # Ruby: task :one => :two
         label = label.named_child(0)
     if label is None or names.kind(label) not in _LABELS:
         return ""
@@ -259,7 +278,8 @@ def call_block(names: Naming, node: Node) -> Node | None:
 
 def _impl(names: Naming, data: bytes, node: Node) -> str:
     body = node.child_by_field_name("body")
-    return text(data, node.start_byte, body.start_byte if body is not None else node.end_byte).rstrip("; ")
+    said = text(data, node.start_byte, body.start_byte if body is not None else node.end_byte)
+    return said.partition(" where ")[0].rstrip("; ")
 
 
 def _macro(names: Naming, data: bytes, node: Node) -> str:

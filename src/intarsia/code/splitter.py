@@ -19,6 +19,7 @@ from intarsia.code.roles import (
     COMMENT,
     CONTAINER,
     IMPORT,
+    PLAIN,
     SEPARATOR,
     TOKEN,
     TRANSPARENT,
@@ -81,6 +82,10 @@ class Splitter:
             return start if start == 0 else position
         return start if kept[-1] == 10 or (start == len(_BOM) and kept == _BOM) else position
 
+    def is_reexport(self, node: Node) -> bool:
+        """`export … from "…"`."""
+        return self.names.kind(node) == "export_statement" and node.child_by_field_name("source") is not None
+
     def is_group(self, node: Node) -> bool:
         return any(self.data[child.start_byte] == 40 for child in node.children)
 
@@ -91,6 +96,8 @@ class Splitter:
 
     def unwrap(self, node: Node, role: int) -> tuple[Node, int]:
         """The definition inside of decorators, `export`, `template <…>`."""
+        if role == WRAPPER and self.is_reexport(node):
+            return node, IMPORT
         while role == WRAPPER or (role == TRANSPARENT and self.go and not self.is_group(node)):
             inner = self.names.field(node, self.names.wrapped) or _last_named(node)
             if inner is None or inner.end_byte <= inner.start_byte:
@@ -215,6 +222,8 @@ class Level:
     def unit(self, node: Node, role: int, core: int, end: int) -> Unit:
         splitter = self.splitter
         inner, role = splitter.unwrap(node, role)
+        if role == TRANSPARENT and bounds(splitter, inner, role) is None:
+            role = PLAIN
         kind = splitter.names.kind(inner)
         end = splitter.end_of_line(end, self.high)
         if role == IMPORT or (role == CALL and is_import(splitter.names, self.data, inner)):
