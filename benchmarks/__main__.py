@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cli, idle, inside, issues, locks
+from benchmarks import cli, conflicts, idle, index, inside, issues, locks
 from benchmarks.support import Result
 
 SUITES = {
@@ -13,6 +13,8 @@ SUITES = {
     "idle": idle.measure,
     "locks": locks.measure,
     "inside": inside.measure,
+    "index": index.measure,
+    "conflicts": conflicts.measure,
 }
 
 

@@ -41,7 +41,17 @@ def says(grow):
     return "helper" + grow
 """
 STRANGER = b"def other(box):\n    helper = box.grow\n    return helper\n"
-FILES = {"pkg/__init__.py": b"", "pkg/module.py": MODULE, "pkg/user.py": USER, "stranger.py": STRANGER}
+# Imports something of the same name, and something else of the same package.
+NAMESAKE = (
+    b"from elsewhere.tools import helper\nfrom pkg.other import thing\n\n\ndef mine():\n    return helper(thing)\n"
+)
+FILES = {
+    "pkg/__init__.py": b"",
+    "pkg/module.py": MODULE,
+    "pkg/user.py": USER,
+    "stranger.py": STRANGER,
+    "namesake.py": NAMESAKE,
+}
 
 
 class Place:
@@ -168,7 +178,7 @@ def test_other_languages(files: dict[str, bytes], name: str, expected: list[tupl
 
 def test_only_what_changed_is_read(tmp_path: Path) -> None:
     place = Place(FILES)
-    assert place.into(Index(tmp_path)) == Refreshed(files=4, read=4, units=10, lines=26)
+    assert place.into(Index(tmp_path)) == Refreshed(files=5, read=5, units=13, lines=32)
     place.read.clear()
     again = Index(tmp_path)
     assert place.into(again).read == 0
@@ -190,7 +200,7 @@ def test_files_that_are_gone_or_unreadable_are_left_out(tmp_path: Path) -> None:
     index = Index(tmp_path)
     files = [*Place(FILES).ids(), ("gone.py", "0" * 40), ("logo.png", "1" * 40)]
     done = index.refresh(files, FILES.get)
-    assert done.files == 4
+    assert done.files == 5
     assert "gone.py" in index.paths  # it is listed, though nothing is known of it
     index.refresh([each for each in Place(FILES).ids() if each[0] != "pkg/user.py"], FILES.get)
     assert keys(index, "helper") == [("pkg/module.py", "Box.grow")]
@@ -313,7 +323,7 @@ def test_a_new_beginning_leaves_those_alone_who_have_the_index_open(tmp_path: Pa
     anew = Index(tmp_path)
     anew.forget()
     place = Place(FILES)
-    assert place.into(anew).read == 4
+    assert place.into(anew).read == 5
     assert answers(before, ["helper", "Box"]) == answers(anew, ["helper", "Box"])
     assert place.into(Index(tmp_path)).read == 0
 
@@ -327,7 +337,7 @@ def test_what_nobody_used_for_a_week_goes(tmp_path: Path) -> None:
         before = store.execute("SELECT count(*) FROM mentions").fetchone()[0]
     index = indexed(FILES, tmp_path)
     with sqlite3.connect(path) as store:
-        assert store.execute("SELECT count(*) FROM contents").fetchone() == (4,)
+        assert store.execute("SELECT count(*) FROM contents").fetchone() == (5,)
         assert store.execute("SELECT count(*) FROM mentions").fetchone()[0] < before
         assert store.execute(
             "SELECT count(*) FROM definitions WHERE content NOT IN (SELECT id FROM contents)"

@@ -25,8 +25,8 @@ def package(name: str) -> dict[str, bytes]:
 
 
 def _read(root: Path, paths: Iterable[Path]) -> dict[str, bytes]:
-    """Of what is not Python only the names."""
-    files = (path for path in sorted(paths) if path.is_file())
+    """Of what is not Python only the names; as in a repository, without what is built from it."""
+    files = (path for path in sorted(paths) if path.is_file() and path.suffix not in (".so", ".pyc"))
     return {path.relative_to(root).as_posix(): path.read_bytes() if path.suffix == ".py" else b"" for path in files}
 
 

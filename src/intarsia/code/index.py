@@ -26,6 +26,7 @@ Answer = TypeVar("Answer")
 _BATCH = 100
 _CACHED = 1024
 _AMBIGUOUS = 8
+_CROWD = 100  # of so many definitions there is one in reach of every file
 _ORDINAL = re.compile(r"#\d+(?=\.|$)")
 _EXPLICIT_SELF = frozenset({"python", "javascript", "rust", "go", "php"})
 
@@ -226,15 +227,15 @@ class Index:
     def _mentioning(self, name: str) -> Iterator[Place]:
         short = name.rpartition(".")[2]
         definitions = [place for place, _ in self._defining(name)]
+        known = {(place.path, place.key) for place in definitions}
+        filtered = definitions if len(definitions) <= _CROWD else []
         for path, record in self._found(self._store.mentioning(short)):
-            meant = {word for place in definitions for word in place.words(path, record)}
-            words = _positions(record, meant if definitions else {short, f".{short}"})
-            imported = _positions(record, {short} if meant or not definitions else set())
+            meant = _meaning(filtered, path, record) if filtered else {short, f".{short}"}
+            words, imported = _positions(record, meant), _positions(record, {short} if meant else set())
             for row in record.units:
-                if not (imported if row.kind == "import" else words).isdisjoint(row.words):
-                    place = _place(path, record, row)
-                    if place not in definitions:
-                        yield place
+                used = not (imported if row.kind == "import" else words).isdisjoint(row.words)
+                if used and (path, row.key) not in known:
+                    yield _place(path, record, row)
 
     def _dependencies(self, path: str, key: str) -> set[Place]:
         found: set[Place] = set()
@@ -260,6 +261,16 @@ class Index:
 def plain(key: str) -> str:
     """A key without ordinals, which change when others of the name come and go."""
     return _ORDINAL.sub("", key)
+
+
+def _meaning(definitions: list[Place], path: str, record: Record) -> set[str]:
+    """The words of a file that may mean one of the definitions."""
+    found: set[str] = set()
+    for place in definitions:
+        found |= place.words(path, record)
+        if len(found) > 1:
+            break
+    return found
 
 
 def _positions(record: Record, names: set[str]) -> set[int]:

@@ -52,6 +52,7 @@ _SYNTAX = {
     "ruby": _Syntax([_HASH, _SINGLE, _DOUBLE], _LETTERS + rb"[?!]?", _DOUBLE, (b"#{",)),
     "php": _Syntax([_SLASHES, _PHP_HASH, _SINGLE, _DOUBLE, rb"\$\w+"], _LETTERS, _DOUBLE, (b"{$",)),
 }
+_DOTS_ONLY = frozenset({"python", "java", "go"})
 _LIKE = {"typescript": "javascript", "tsx": "javascript", "cpp": "c"}
 _INSIDE = re.compile(rb"\{([^{}]*)\}")
 _WORD = re.compile(_DOLLAR_LETTERS)
@@ -68,7 +69,7 @@ _RESERVED = frozenset(
 def _patterns(language: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes], tuple[bytes, ...]]:
     """To find names; and to find interpolating strings, where there is one of the marks."""
     syntax = _SYNTAX[_LIKE.get(language, language)]
-    before = rb"\.?" if language in ("python", "java", "go") else b"[.>:]?"
+    before = rb"\.?" if language in _DOTS_ONLY else b"[.>:]?"
     skipped = b"|".join([*syntax.skip, _NUMBER])
     strings = b"(" + syntax.interpolating + b")|" + skipped if syntax.interpolating else b"(?!)"
     if syntax.interpolating:
@@ -86,7 +87,9 @@ def mentions(data: bytes, start: int, end: int, language: str) -> set[bytes]:
             inner = [part for string in strings.findall(data, start, end) for part in _INSIDE.findall(string)]
             found.update(word for part in inner for word in _WORD.findall(part))
             break
-    found -= _RESERVED
+    found = found - _RESERVED  # not in place, which would go through all the reserved ones
+    if language in _DOTS_ONLY:
+        return found
     unclear = [name for name in found if name[0] in b">:"]  # also a comparison, a slice or an annotation
     if unclear:
         found.difference_update(unclear)

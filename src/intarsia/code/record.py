@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from itertools import count
 from zlib import crc32
 
 from msgspec import Struct
@@ -55,7 +57,7 @@ class _Reader:
     def __init__(self, source: Outline, language: str) -> None:
         self.source = source
         self.language = language
-        self.names: dict[bytes, int] = {}
+        self.names = defaultdict[bytes, int](count().__next__)
         self.imports: set[str] = set()
 
     def record(self) -> Record:
@@ -76,7 +78,6 @@ class _Reader:
         data = self.source.data
         body = unit.open if unit.units is not None else unit.signature or unit.end
         found = self.used(unit)
-        names = self.names
         return Row(
             unit.key,
             unit.name,
@@ -85,7 +86,7 @@ class _Reader:
             line + data.count(b"\n", unit.core, unit.end - 1),
             crc32(b" ".join(data[unit.head or unit.core : body].split())),
             0 if unit.units is not None or body == unit.end else crc32(data[body : unit.end]),
-            tuple([names.setdefault(name, len(names)) for name in found]),
+            tuple(map(self.names.__getitem__, found)),
         )
 
     def used(self, unit: Unit) -> set[bytes]:
