@@ -37,6 +37,7 @@ COMMANDS = {
     "log": "intarsia.cli.status:log",
     "session": "intarsia.cli.session:session",
     "resolve": "intarsia.cli.session:resolve",
+    "code": "intarsia.cli.code:code",
     "mirror": "intarsia.cli.mirror:mirror",
     "sync": "intarsia.cli.sync:sync",
     "policy": "intarsia.cli.policy:policy",
