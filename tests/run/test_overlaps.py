@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from intarsia.kernel import messages
 from tests.run.test_crash import finish, opened, until
 from tests.support.sandbox import Sandbox, Step
 
@@ -74,10 +75,25 @@ def test_who_is_only_guessed_to_overlap_is_told_too(sandbox: Sandbox) -> None:
     assert not alone(box, "it-1", "it-2")
     (told,) = box.events("overlap_expected")
     assert told["issue"] == "it-2"
-    with opened(box).read() as tx:
-        bodies = [row["body"] for row in tx.all("SELECT body FROM messages WHERE project = :project")]
-    assert len(bodies) == 1
-    assert "code:a.txt (named in its text; it-1: named in its text)" in bodies[0]
+    said = "code:a.txt (named in its text; it-1: named in its text)"
+    assert [said in prompt(box, name) for name in ("it-1", "it-2")] == [False, True]
+
+
+def prompt(box: Sandbox, issue: str, turn: int = 1) -> str:
+    return (box.root / f".intarsia/sessions/{box.sessions(issue)[0]['id']}/prompt-{turn}.md").read_text()
+
+
+def test_what_others_say_is_told_with_the_next_prompt_once(sandbox: Sandbox) -> None:
+    sandbox.commit("intarsia.toml", "[checks]\nthree = 'test -e three.txt'\n", "Configure")
+    sandbox.issue("it-1")
+    names = ("one", "two", "three")
+    one, two, three = ([{"write": f"{name}.txt", "text": name}, {"commit": name}] for name in names)
+    run = sandbox.start("run", "--agent", sandbox.scenario({"it-1": [[{"wait": 2}, *one], two, three]}))
+    until(lambda: bool(started(sandbox)))
+    with opened(sandbox).transaction() as tx:
+        messages.send(tx, "ann", [sandbox.sessions()[0]["id"]], "Mind the gap")
+    finish(run)
+    assert ["From ann (note" in prompt(sandbox, "it-1", turn) for turn in (1, 2, 3)] == [False, True, False]
 
 
 @pytest.mark.parametrize("policy", ["wait", "refuse"])

@@ -19,7 +19,7 @@ from intarsia.kernel.database import Transaction
 from intarsia.kernel.issues import Issue
 from intarsia.kernel.leases import Lease
 from intarsia.kernel.sessions import Session
-from intarsia.run import checks, clashes, prompts, room
+from intarsia.run import checks, clashes, mail, prompts, room
 from intarsia.run.checks import Bench, Evidence
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
@@ -117,7 +117,7 @@ class Pipeline:
         self._goes_on = False
         running = self._adopted() if self._inherited else None
         if running is None:
-            turn = self._turn(self._desk.place())
+            turn = mail.enclosed(self._context.database, self._turn(self._desk.place()))
             turn.prompt_file.write_text(turn.prompt, encoding="utf-8")
             self._desk.watch_repository()
             running = self._context.driver.start(turn)
@@ -161,6 +161,7 @@ class Pipeline:
             return self._give_up("failed", f"The agent moved {self._context.target} by itself; that was put back.")
         if end.outcome != "completed":
             return self._handle(end, found)
+        mail.acknowledge(self._context.database, self._row.id)
         resolution = self._resolution(end)
         if resolution is None and self._row.turn > 1 and _progress(found) == self._row.progress:
             return self._give_up("blocked", f"{self._row.reason} It changed nothing when told so.")
