@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -47,23 +48,29 @@ def marked_sessions(role: str | None = None) -> dict[str, list[psutil.Process]]:
         if env and (role is None or env.get("INTARSIA_ROLE") == role):
             with contextlib.suppress(psutil.Error, OSError):
                 process = psutil.Process(pid)
-                if _look(pid) == seen:  # it is still the same
+                again = _look(pid)
+                if again and again.began == seen.began:  # it is still the same
                     found.setdefault(env[MARKER], []).append(process)
     return found
 
 
-# A process's parent, and what of its environment is ours.
-_Seen = tuple[int, dict[str, str]]
+@dataclass(frozen=True)
+class _Seen:
+    """A living process: when it began tells it from another with its id; of its environment what is ours."""
+
+    parent: int
+    began: str
+    env: Mapping[str, str]
 
 
-def _session_env(pid: int, living: Mapping[int, _Seen]) -> dict[str, str] | None:
+def _session_env(pid: int, living: Mapping[int, _Seen]) -> Mapping[str, str] | None:
     """Of the nearest process, this one or above it, that carries a marker."""
     above: set[int] = set()
     while pid in living and pid not in above:
         above.add(pid)
-        pid, env = living[pid]
-        if MARKER in env:
-            return env
+        if MARKER in living[pid].env:
+            return living[pid].env
+        pid = living[pid].parent
     return None
 
 
@@ -72,7 +79,7 @@ def _look(pid: int) -> _Seen | None:
     if sys.platform != "linux":
         return _look_elsewhere(pid)
     try:
-        state, parent = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split(b" ", 2)[:2]
+        state, parent, *rest = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
         environ = Path(f"/proc/{pid}/environ").read_bytes()
     except PermissionError:
         environ = b""
@@ -80,7 +87,7 @@ def _look(pid: int) -> _Seen | None:
         return None
     if state in b"ZX":
         return None
-    return int(parent), _ours(environ)
+    return _Seen(int(parent), rest[17].decode("ascii"), _ours(environ))
 
 
 def _ours(environ: bytes) -> dict[str, str]:
@@ -95,7 +102,8 @@ def _look_elsewhere(pid: int) -> _Seen | None:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
-        return process.ppid(), {k: v for k, v in process.environ().items() if k.startswith("INTARSIA_")}
+        env = {name: value for name, value in process.environ().items() if name.startswith("INTARSIA_")}
+        return _Seen(process.ppid(), str(process.create_time()), env)
     except (psutil.Error, OSError):
         return None
 

@@ -31,7 +31,7 @@ def check(output: Output, /, command: tuple[str, ...]) -> int:
     One argument is a command line as in a shell; several are the words of one command.
 
     \b
-    Examples:
+    Example:
       intarsia policy check 'make && git push --force'
       intarsia policy check -- rm -rf build
 
