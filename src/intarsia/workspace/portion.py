@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 from intarsia.code.leases import needs
 from intarsia.workspace.edits import Proposal, changes_of
 from intarsia.workspace.joining import Overlap, join
 from intarsia.workspace.replacing import Busy, Moved
-from intarsia.workspace.shared import PATIENCE, Asked, Tree
+from intarsia.workspace.shared import TRIES, Asked, Tree
 from intarsia.workspace.versions import Intent, Own, name_of
 
 
@@ -102,15 +100,14 @@ class Portion:
         *, out: bool = False,
     ) -> None:  # fmt: skip
         """Make the step from `before` to `after` in the file, wherever it stands; then `own` is the session's part."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
+        for _ in range(TRIES):
             with self._tree.alone_as(self._session), self._tree.alone_with(row.path) as disk:
                 result = join(row.path, before, disk, after)
                 try:
                     return self._put(row.path, disk, result, own, out=out)
                 except Moved:
-                    if time.monotonic() > deadline:
-                        raise Busy(f"{row.path} is changed by others again and again.") from None
+                    continue
+        raise Busy(f"{row.path} is changed by others again and again.")
 
     def _put(
         self, path: str, disk: bytes | None, result: bytes | None, own: tuple[bytes | None, bytes | None], *, out: bool

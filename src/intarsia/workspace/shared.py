@@ -12,7 +12,6 @@ the session made of the branch's version, without what others have in there: tha
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,8 +29,8 @@ from intarsia.workspace.replacing import Busy, Moved
 from intarsia.workspace.repository import STATE
 from intarsia.workspace.versions import ABSENT, Intent, Own, Versions, name_of
 
-PATIENCE = 30.0
-"""Seconds that others may be quicker, again and again, before an edit is given up."""
+TRIES = 30
+"""How often a program that asks nobody may be quicker before an edit is given up."""
 
 Needs = Mapping[str, Mode]
 Asked = Callable[[Needs], str]
@@ -158,8 +157,7 @@ class Shared:
         """Make a change; raises Overlap, Busy, InputError, or what the arbiter raises, having changed nothing."""
         granted: dict[str, Mode] = {}
         advice = ""
-        deadline = time.monotonic() + PATIENCE
-        while True:
+        for _ in range(TRIES):
             plan = self._plan(path, edit, replacing.read(self.tree.root / path))
             if lacking := _lacking(plan, granted):
                 advice = self._arbiter(lacking) or advice
@@ -167,8 +165,8 @@ class Shared:
             try:
                 return replace(self._carry_out(path, edit, plan, granted), advice=advice)
             except Moved:
-                if time.monotonic() > deadline:
-                    raise Busy(f"{path} is changed by others again and again.", hint="Try again.") from None
+                continue
+        raise Busy(f"{path} is changed by others again and again.", hint="Try again.")
 
     def _plan(self, path: str, edit: Edit, disk: bytes | None) -> Plan:
         seen = self._versions.seen(self.session, path)
