@@ -30,7 +30,7 @@ _PREPROCESSOR = re.compile(rb"^[ \t]*#[ \t]*(?:if|el)", re.MULTILINE)
 def conflicts(
     base: Files, ours: Files, theirs: Files, rest: Rest | None = None, combined: Files | None = None
 ) -> list[SemanticConflict]:
-    """Between two sides' versions of the files that either changed; `rest` are all files of the base.
+    """Between two sides' versions of the files that either changed; `rest` are all files of the base, if it has others.
 
     `combined` is what became of them, where that is known already; otherwise they are merged here, and those that do
     not merge are left out.

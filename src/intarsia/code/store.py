@@ -70,7 +70,7 @@ class Store:
             self._connection = sqlite3.connect(
                 self.path or ":memory:", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._enter_wal()
             self._connection.execute("PRAGMA synchronous=OFF")
             self._connection.executescript(_SCHEMA)
         except sqlite3.Error as error:
@@ -126,6 +126,17 @@ class Store:
                 self._many("DELETE FROM mentions WHERE name = ? AND content = ?", _pairs(_mentioned(record), content))
                 self._many("DELETE FROM definitions WHERE name = ? AND content = ?", _pairs(_defined(record), content))
             self._many("DELETE FROM contents WHERE id = ?", [(content,) for content, _ in old])
+
+    def _enter_wal(self) -> None:
+        """Switching needs the file alone, and SQLite does not wait for that by itself."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while self._connection.execute("PRAGMA journal_mode").fetchone()[0] not in ("wal", "memory"):
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from intarsia.workspace.blobs import Blobs, blobs
 from intarsia.workspace.git import Git
 
 if TYPE_CHECKING:
+    from intarsia.code.index import Index
     from intarsia.code.source import SemanticConflict
 
 
@@ -19,8 +20,12 @@ class Rest:
 
     def __init__(self, base: Blobs, index: Path | None) -> None:
         self._base = base
-        self._ask: Callable[[str], Iterable[str]] | None = None
+        self._index: Index | None = None
         self._place = index
+
+    def close(self) -> None:
+        if self._index is not None:
+            self._index.close()
 
     @property
     def paths(self) -> Collection[str]:
@@ -32,11 +37,10 @@ class Rest:
     def mentioning(self, name: str) -> Iterable[str]:
         from intarsia.code.index import Index
 
-        if self._ask is None:
-            index = Index(self._place)
-            index.refresh(self._base.ids.items(), self._base.read)
-            self._ask = index.mentioning
-        return self._ask(name)
+        if self._index is None:
+            self._index = Index(self._place)
+            self._index.refresh(self._base.ids.items(), self._base.read)
+        return self._index.mentioning(name)
 
 
 def semantic_conflicts(
@@ -50,12 +54,24 @@ def semantic_conflicts(
 
     with _all(git, base, ours, theirs, combined or base) as (old, mine, other, both):
         changed = {*_changed(old, mine), *_changed(old, other)}
-        before, one, two, all_ = ({path: side.read(path) for path in changed} for side in (old, mine, other, both))
-        return conflicts(before, one, two, Rest(old, index), all_ if combined else None)
+        before, one, two, all_ = (_contents(side, changed) for side in (old, mine, other, both))
+        with closing(Rest(old, index)) as rest:
+            return conflicts(before, one, two, rest, all_ if combined else None)
 
 
 def _changed(base: Blobs, side: Blobs) -> set[str]:
     return {path for path, _ in base.ids.items() ^ side.ids.items()}
+
+
+def _contents(side: Blobs, paths: Iterable[str]) -> dict[str, bytes | None]:
+    """Of files in no known language it counts only whether they are there."""
+    from intarsia.code.languages import language_of
+
+    found: dict[str, bytes | None] = {}
+    for path in paths:
+        known = language_of(path, b"") is not None
+        found[path] = side.read(path) if known else (b"" if path in side.ids else None)
+    return found
 
 
 @contextmanager
