@@ -292,3 +292,22 @@ def test_new_files_and_crlf_land_as_they_are(project: Sandbox) -> None:
     raw = Path(project.root / "win.txt").read_bytes()
     assert raw == b"one\r\nthree\r\n"
     assert project.git("status", "--short") == ""
+
+
+def test_what_a_session_left_that_others_gave_up_is_swept(project: Sandbox) -> None:
+    """As when its machine was away for long: another one ended it, and only here its changes are in the tree."""
+    project.issue("it-a")
+    run = project.start("run", "--agent", project.scenario({"it-a": [[change("a"), {"hang": True}]]}))
+    until(lambda: "return 2" in on_disk(project))
+    run.kill()
+    run.communicate()
+    session = project.sessions("it-a")[0]["id"]
+    database = sqlite3.connect(project.root / ".intarsia/intarsia.db")
+    database.execute("UPDATE sessions SET stage = 'released', ended = 1")
+    database.execute("DELETE FROM leases")
+    database.commit()
+    database.close()
+    project.call("clean")
+    assert on_disk(project) == CODE
+    assert "return 2" in project.show("a.py", f"refs/intarsia/archive/{session}/end/work")
+    assert set(remembered(project).values()) == {0}

@@ -22,7 +22,8 @@ from tests.support.shared_place import Place
 
 GUARDED = b'def f():\n    return 1\n\n\nif __name__ == "__main__":\n    f()\n'
 CLASS = (
-    b"class Cache:\n    size = 3\n\n    def get(self, key):\n        return None\n\n    def put(self, key):\n        pass\n"
+    b"class Cache:\n    size = 3\n\n    def get(self, key):\n        return None\n\n"
+    b"    def put(self, key):\n        pass\n"
     b"\n\nclass Repo:\n    def get(self, key):\n        return key\n"
 )
 

@@ -43,6 +43,7 @@ def clean(output: Output, /, discard: bool, dry_run: bool) -> int:
     project = open_project()
     sweep = _survey(project, discard)
     if not dry_run:
+        _sweep_tree(project)
         _remove(project.repository, sweep)
     verb = "Would remove" if dry_run else "Removed"
     lines = [f"{verb} {len(sweep.worktrees)} workspaces and {len(sweep.refs)} branches and archives."]
@@ -82,6 +83,17 @@ def _survey(project: Project, discard: bool) -> Sweep:
         landed = session is not None and session.stage == "done"
         (sweep.refs if landed or discard else sweep.kept).append(ref)
     return sweep
+
+
+def _sweep_tree(project: Project) -> None:
+    """What sessions that ended left in the shared tree, if there is one, goes to the archive."""
+    if not (project.repository.state / "shared.db").exists():
+        return
+    from intarsia.run import sharing  # and with it the grammars
+
+    target = project.repository.target(project.config.land.target)
+    tree = sharing.open_tree(project.repository, project.database, target)
+    sharing.sweep(tree, project.repository, project.database, project.config, target)
 
 
 def _remove(repository: Repository, sweep: Sweep) -> None:

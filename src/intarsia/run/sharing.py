@@ -54,6 +54,19 @@ def arbiter(database: Database, config: Config, session: str, *, shared: bool = 
     return ask
 
 
+def sweep(tree: Tree, repository: Repository, database: Database, config: Config, target: str) -> list[str]:
+    """Take out of the tree, and archive, what sessions left that ended while nobody ran them; returns their ids."""
+    with database.read() as tx:
+        known = sorted(tree.versions.sessions())
+        over = [id for id in known if not sessions.exists(tx, id) or sessions.get(tx, id).stage in sessions.ENDED]
+    for id in over:
+        SessionCommits(tree, repository, target, id, "").archive("end")
+        portion = portion_of(tree, database, config, id)
+        portion.take_back()
+        portion.forget()
+    return over
+
+
 def tell(database: Database, adopted: Adopted) -> None:
     """Record a change that nobody asked for, and say so to those who hold what it changed."""
     names = [f"code:{adopted.path}#{symbol}" for symbol in adopted.symbols] or [f"code:{adopted.path}"]

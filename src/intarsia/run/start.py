@@ -45,11 +45,11 @@ def context(repository: Repository, database: Database, config: Config, reporter
         host=host,
         supervisor=supervisor_id(host),
         reporter=reporter,
-        tree=_shared_tree(repository, database, target) if shared else None,
+        tree=_shared_tree(repository, database, config, target) if shared else None,
     )
 
 
-def _shared_tree(repository: Repository, database: Database, target: str) -> Tree:
+def _shared_tree(repository: Repository, database: Database, config: Config, target: str) -> Tree:
     """Raises NotReady unless the tree is that of the branch which work lands on."""
     current = repository.git.try_line("symbolic-ref", "--short", "--quiet", "HEAD")
     if current != target:
@@ -59,7 +59,9 @@ def _shared_tree(repository: Repository, database: Database, target: str) -> Tre
         )
     from intarsia.run import sharing  # and with it the grammars
 
-    return sharing.open_tree(repository, database, target)
+    tree = sharing.open_tree(repository, database, target)
+    sharing.sweep(tree, repository, database, config, target)
+    return tree
 
 
 def choose_agent(config: Config) -> tuple[str, Agent]:
