@@ -40,11 +40,11 @@ def join(output: Output, /, name: str) -> None:
     members.check_name(name)
     project = open_project(dry_run=output.dry_run)
     # One that is there is of a try that was interrupted, or of another database, where it goes on to be used.
-    secret = stored_secret(project, name) or sessions.new_secret()
+    secret = stored_secret(project.repository, name) or sessions.new_secret()
     with project.database.transaction() as tx:
         member = members.join(tx, name, secret)
         if not output.dry_run:
-            store_secret(project, name, secret)
+            store_secret(project.repository, name, secret)
     output.show(f"{name} has joined.", agent=member.as_json())
 
 

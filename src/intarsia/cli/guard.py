@@ -17,8 +17,9 @@ import click
 
 from intarsia.cli.common import Output, Project, open_project, with_change
 from intarsia.cli.identity import caller
-from intarsia.cli.lock import check_wait, chosen, lockable, mode_option, shared_option, ttl_option, wait_option
+from intarsia.cli.lock import chosen, mode_option, shared_option, ttl_option, wait_option
 from intarsia.errors import DatabaseError, UsageError
+from intarsia.gateway.leases import check_wait, lockable
 from intarsia.kernel import leases, line
 from intarsia.kernel.leases import Grant, Lease
 from intarsia.kernel.modes import Mode

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from intarsia.cli.common import Project, actor
+from intarsia.cli.common import Project, actor, find_repository, open_project
 from intarsia.errors import InputError, NotFound, NotReady
+from intarsia.gateway.client import URL, Client
+from intarsia.gateway.operation import Caller
 from intarsia.kernel import members, sessions
 from intarsia.kernel.database import Transaction
+from intarsia.workspace.repository import Repository
 
 SESSION, AGENT, SECRET = "INTARSIA_SESSION", "INTARSIA_AGENT", "INTARSIA_SECRET"
 
@@ -18,12 +21,8 @@ def caller(project: Project, tx: Transaction) -> str:
     environ = os.environ
     if environ.get(SESSION):
         return sessions.authenticate(tx, environ[SESSION], environ.get(SECRET, "")).id
-    name = environ.get(AGENT) or _only_member(project)
-    try:
-        members.check_name(name)
-    except InputError as error:
-        raise NotFound(f"{AGENT} is {name!r}, which can't be an agent's name.", hint=error.hint) from error
-    secret = environ.get(SECRET) or _stored_secret(project, name)
+    name = _member(project.repository)
+    secret = environ.get(SECRET) or _stored_secret(project.repository, name)
     member = members.authenticate(tx, name, secret)
     members.touch(tx, member.name)
     return member.name
@@ -34,12 +33,42 @@ def who(project: Project, tx: Transaction) -> str:
     return caller(project, tx) if os.environ.get(SESSION) or os.environ.get(AGENT) else actor()
 
 
-def folder(project: Project) -> Path:
-    return project.repository.state / "agents"
+def client(*, dry_run: bool = False, anybody: bool = False) -> Client:
+    """Asks as whose environment this is, or with `anybody` as the person; a dry run is one of the database."""
+
+    def local() -> Caller:
+        project = open_project(dry_run=dry_run)
+        prove = who if anybody else caller
+        return Caller(project, lambda tx: prove(project, tx))
+
+    return Client("" if dry_run else os.environ.get(URL, ""), secret, local)
 
 
-def _only_member(project: Project) -> str:
-    names = sorted(path.name for path in folder(project).glob("[!.]*") if path.is_file())
+def secret() -> str:
+    """The secret of whose environment this is, for the gateway. Raises NotReady or NotFound."""
+    given = os.environ.get(SECRET)
+    if given or os.environ.get(SESSION):
+        return given or ""
+    repository = find_repository()
+    return _stored_secret(repository, _member(repository))
+
+
+def folder(repository: Repository) -> Path:
+    return repository.state / "agents"
+
+
+def _member(repository: Repository) -> str:
+    """The name of whose environment this is, when it is no session."""
+    name = os.environ.get(AGENT) or _only_member(repository)
+    try:
+        members.check_name(name)
+    except InputError as error:
+        raise NotFound(f"{AGENT} is {name!r}, which can't be an agent's name.", hint=error.hint) from error
+    return name
+
+
+def _only_member(repository: Repository) -> str:
+    names = sorted(path.name for path in folder(repository).glob("[!.]*") if path.is_file())
     if len(names) == 1:
         return names[0]
     if not names:
@@ -47,23 +76,23 @@ def _only_member(project: Project) -> str:
     raise NotReady(f"Several agents joined here: {', '.join(names)}.", hint=f"Say which one you are: {AGENT}=NAME")
 
 
-def _stored_secret(project: Project, name: str) -> str:
-    secret = stored_secret(project, name)
-    if secret is None:
+def _stored_secret(repository: Repository, name: str) -> str:
+    found = stored_secret(repository, name)
+    if found is None:
         raise NotReady(f"{name} has not joined this project on this machine.", hint=f"intarsia agent join {name}")
-    return secret
+    return found
 
 
-def stored_secret(project: Project, name: str) -> str | None:
+def stored_secret(repository: Repository, name: str) -> str | None:
     try:
-        return (folder(project) / name).read_text(encoding="ascii", errors="replace")
+        return (folder(repository) / name).read_text(encoding="ascii", errors="replace")
     except FileNotFoundError:
         return None
 
 
-def store_secret(project: Project, name: str, secret: str) -> None:
+def store_secret(repository: Repository, name: str, secret: str) -> None:
     """Keep it where only this user can read it: all of it, or nothing."""
-    path = folder(project) / name
+    path = folder(repository) / name
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.parent.chmod(0o700)
     unfinished = path.with_name(f".{name}.{os.getpid()}")

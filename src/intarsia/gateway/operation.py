@@ -1,0 +1,102 @@
+"""An operation: what may be asked for, what is answered, and the function that does it for a caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Generic, Protocol, TypeVar
+
+from msgspec import Meta, Struct
+
+from intarsia.kernel import sessions
+
+if TYPE_CHECKING:
+    from intarsia.config import Config
+    from intarsia.kernel.database import Database, Transaction
+    from intarsia.kernel.sessions import Session
+    from intarsia.workspace.repository import Repository
+
+Text = Annotated[str, Meta(pattern=r"^[^\u0000]*$")]
+Words = Annotated[str, Meta(pattern=r"^[^\u0000]*[^\u0000\s][^\u0000]*$")]
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+
+
+class Given(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What is asked for; each field's description is what the reference of the endpoints and tools shows."""
+
+
+class Answer(Struct, kw_only=True):
+    """What is answered, beside `"ok": true`."""
+
+
+class Project(Protocol):
+    @property
+    def repository(self) -> Repository: ...
+    @property
+    def database(self) -> Database: ...
+    @property
+    def config(self) -> Config: ...
+
+
+class Watcher(Protocol):
+    """Shows to people who watch what agents say."""
+
+    def activity(self, session: str, text: str) -> None: ...
+    def notice(self, text: str) -> None: ...
+
+
+class Nobody:
+    """A watcher where nobody watches."""
+
+    def activity(self, session: str, text: str) -> None:
+        pass
+
+    def notice(self, text: str) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: `identify` proves it inside of a transaction. `withdrawn` says that nobody waits for the answer."""
+
+    project: Project
+    identify: Callable[[Transaction], str]
+    withdrawn: Callable[[], bool] = lambda: False
+    watcher: Watcher = field(default_factory=Nobody)
+
+    @property
+    def database(self) -> Database:
+        return self.project.database
+
+    def session(self, tx: Transaction) -> Session | None:
+        """The caller as a session; None for a member."""
+        name = self.identify(tx)
+        return sessions.get(tx, name) if sessions.exists(tx, name) else None
+
+
+G = TypeVar("G", bound=Given)
+A = TypeVar("A", bound=Answer)
+
+
+@dataclass(frozen=True)
+class Operation(Generic[G, A]):
+    """`path` is that of its endpoint, below /v1/; `waits`: it may take as long as it is asked to wait."""
+
+    path: str
+    given: type[G]
+    answer: type[A]
+    run: Callable[[Caller, G], A]
+    waits: bool = False
+
+    @property
+    def about(self) -> str:
+        return (self.run.__doc__ or "").strip()
+
+
+def operation(
+    path: str, given: type[G], answer: type[A], *, waits: bool = False
+) -> Callable[[Callable[[Caller, G], A]], Operation[G, A]]:
+    def made(run: Callable[[Caller, G], A]) -> Operation[G, A]:
+        return Operation(path, given, answer, run, waits)
+
+    return made

@@ -1,0 +1,33 @@
+"""Which status of HTTP says what went wrong, and which exit code a command ends with for it."""
+
+from __future__ import annotations
+
+from intarsia.errors import ConfigError, Conflict, InputError, IntarsiaError, NotFound, NotReady, UsageError
+
+
+class Unauthorized(NotFound):
+    """No secret was given, or one of nobody."""
+
+    code = "unauthorized"
+
+
+STATUSES: tuple[tuple[type[IntarsiaError], int], ...] = (
+    (Unauthorized, 401),
+    (NotFound, 404),
+    (InputError, 400),
+    (UsageError, 422),
+    (NotReady, 503),
+    (ConfigError, 503),
+    (Conflict, 409),
+    (IntarsiaError, 409),
+)
+"""The first that fits."""
+EXIT_CODES = {400: 4, 401: 4, 403: 4, 404: 4, 405: 4, 409: 1, 413: 4, 415: 4, 422: 2, 503: 2}
+
+
+def status_of(error: IntarsiaError) -> int:
+    return next(status for kind, status in STATUSES if isinstance(error, kind))
+
+
+def exit_code_of(status: int) -> int:
+    return EXIT_CODES.get(status, 1)
