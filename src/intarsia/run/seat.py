@@ -48,14 +48,13 @@ class Seat:
             env=env,
             limits=self.limits(),
             conversation=row.vendor_id or "",
-            approver=Guard(self._policy(place, env), place.path, self._desk.approver(place)),
+            approver=Guard(self._policy(env), place.path, self._desk.approver(place)),
             tools=(*tools.for_session(self._context.database, row, self._show), *self._desk.tools()),
             objection=self._objection(place) if isinstance(place, Worktree) else None,
         )
 
-    def _policy(self, place: Place, env: dict[str, str]) -> Policy:
-        own = [place.git_dir] if isinstance(place, Worktree) else []
-        return Policy.of(self._context.config.policy, env, writable=own, shared=self._context.tree is not None)
+    def _policy(self, env: dict[str, str]) -> Policy:
+        return Policy.of(self._context.config.policy, env, shared=self._context.tree is not None)
 
     def _objection(self, worktree: Worktree) -> Callable[[str], str]:
         """What the gate would say at once to a turn that ended now; each thing is said once, the gate has the rest."""
