@@ -2,7 +2,7 @@
 
 In this order: what is the same at the beginning and at the end of both lists; the same key and text; the same key and
 kind; the same key; the same text but for the name (renamed); the same kind and mostly the same words (renamed and
-edited); what has no name and follows the same neighbour.
+edited); what has no name and stands beside the same neighbour.
 """
 
 from __future__ import annotations

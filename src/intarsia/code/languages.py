@@ -183,6 +183,7 @@ def parse(data: bytes, language: str) -> tree_sitter.Tree | None:
     the memory of the source."""
     if len(data) > MAX_BYTES or data.startswith(_UTF16) or _is_endless(data):
         return None
+    data = data.replace(b"\0", b"\1")  # at a zero byte a grammar takes a comment or a string to end
     return _parse(data, language) if len(data) <= _SHALLOW else _parse_deep(data, language)
 
 

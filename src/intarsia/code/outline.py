@@ -77,7 +77,7 @@ def outline(data: bytes, language: str | None) -> Outline:
         return whole(data)
     root = tree.root_node
     units, end = Splitter(data, language).split(root)
-    if not units and data.strip():
+    if not units and data.removeprefix(b"\xef\xbb\xbf").strip():
         return whole(data)
     return Outline(data, language, units, end, broken=root.has_error)
 
