@@ -164,13 +164,22 @@ def _pair(name: str, source: Source, rng: random.Random, adjacent: bool) -> Pair
 
 
 def _are_disjoint(one: Edit, other: Edit) -> bool:
-    touching = ("body", "signature", "delete", "move")
-    if one.kind in touching and other.kind in touching:
-        a, b = one.symbol, other.symbol
-        if a.start < b.end and b.start < a.end:
-            return False
+    touching, anywhere = ("body", "signature", "delete", "move"), ("import", "name")
+    a, b = one.symbol, other.symbol
+    overlap = a.start < b.end and b.start < a.end and not {one.kind, other.kind} & set(anywhere)
+    if overlap and (a is not b or (one.kind in touching and other.kind in touching)):
+        return False
     if one.kind == other.kind == "name":
         return one.splices[0][0] != other.splices[0][0]
+    depths: dict[int, set[str]] = {}
+    for edit in (one, other):
+        for start, end, _ in edit.splices:
+            if start == end:
+                depths.setdefault(start, set()).add(edit.symbol.indent)
+    if any(len(found) > 1 for found in depths.values()):
+        return (
+            False  # at the end of a class as its last member, and behind it: the lines alone don't say which is first
+        )
     spans = [[(s, e) for s, e, _ in edit.splices] for edit in (one, other)]
     inside = (
         s < at < e or (s < e and s < end and at < e and at < end)

@@ -38,6 +38,7 @@ COMMANDS = {
     "session": "intarsia.cli.session:session",
     "resolve": "intarsia.cli.session:resolve",
     "code": "intarsia.cli.code:code",
+    "merge-driver": "intarsia.cli.merge_driver:merge_driver",
     "mirror": "intarsia.cli.mirror:mirror",
     "sync": "intarsia.cli.sync:sync",
     "policy": "intarsia.cli.policy:policy",
