@@ -22,6 +22,7 @@ from intarsia.run.rounds import Backlog, Rounds
 from intarsia.workspace.repository import Repository
 
 TOLD = 5
+LOOK_SECONDS = 2.0  # what the branch has is for guesses, and work may land ten times a second
 
 
 def plan(
@@ -63,7 +64,8 @@ class Dispatch:
         self._context = context
         self._only = only
         self._policy = policy_of(context.config)
-        self._forecaster = Forecaster(context.repository.git, context.target, IndexedNames(context.repository))
+        names = IndexedNames(context.repository)
+        self._forecaster = Forecaster(context.repository.git, context.target, names, every=LOOK_SECONDS)
         self._passed: Counter[str] = Counter()
         self._noted: set[tuple[str, str]] = set()
         self.waiting: set[str] = set()

@@ -7,6 +7,7 @@ its text that the code has, and from what the issues that it needs have changed.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -70,12 +71,14 @@ class Nameless:
 
 
 class Forecaster:
-    """For one branch. Asks git, and remembers what it said until the branch moves."""
+    """For one branch. Asks git, at most once in `every` seconds, and remembers what it said until the branch moves."""
 
-    def __init__(self, git: Git, branch: str, names: Names | None = None) -> None:
+    def __init__(self, git: Git, branch: str, names: Names | None = None, *, every: float = 0) -> None:
         self._git = git
         self._branch = f"refs/heads/{branch}"
         self._names = names or Nameless()
+        self._every = every
+        self._looked = -every
         self._tip = ""
         self._files: Files = Files([])
         self._known: dict[tuple[str, float, int], Forecast] = {}
@@ -83,6 +86,9 @@ class Forecaster:
 
     def look(self) -> None:
         """Learn of the branch's newest commit; the forecasts until the next look are of that."""
+        if time.monotonic() - self._looked < self._every:
+            return
+        self._looked = time.monotonic()
         tip = self._git.try_line("rev-parse", "--verify", "--quiet", f"{self._branch}^{{commit}}") or ""
         if tip != self._tip:
             self._tip = tip
