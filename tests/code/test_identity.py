@@ -76,6 +76,12 @@ def test_the_fewest_have_moved(ranks: list[int], expected: set[int]) -> None:
     assert moved(ranks) == expected
 
 
+def test_the_lightest_have_moved() -> None:
+    assert moved([1, 0], [5, 1]) == {0}
+    assert moved([1, 0], [1, 5]) == {1}
+    assert moved([1, 2, 0], [1, 1, 5]) == {1, 2}
+
+
 def test_keys_without_ordinals() -> None:
     assert without_ordinals("A#2.f#13") == "A.f"
     assert without_ordinals("A.%23f") == "A.%23f"

@@ -287,7 +287,7 @@ y = 2; z = 3
     assert texts["f"].startswith(b"# above\n@decorator\n") and texts["f"].endswith(b"# at its end\n")
     assert texts["C.m"].startswith(b"    # above m\n") and texts["C.m"].endswith(b"# behind m\n")
     assert texts["C.(comment)"] == b"    # at the end of the class\n"
-    assert texts["y"] == b"y = 2; "
+    assert texts["y"] == b"y = 2;"
     f, c = made.find("f"), made.find("C")
     assert f is not None and c is not None
     assert data[f.core : f.head] == b"# above\n"

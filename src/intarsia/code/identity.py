@@ -8,9 +8,9 @@ edited); what has no name and stands beside the same neighbour.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
+from itertools import pairwise
 
 from intarsia.code.outline import Outline, Unit
 
@@ -33,25 +33,37 @@ def pair(a: Sequence[Unit], in_a: Outline, b: Sequence[Unit], in_b: Outline) -> 
     return {i: b[j] for i, j in matching.found.items()}
 
 
-def moved(ranks: Sequence[int]) -> set[int]:
-    """Of things that had the order 0, 1, 2 … and now stand at `ranks`: the ranks of the fewest that must have moved."""
-    tails: list[int] = []
-    ends: list[int] = []
+def moved(ranks: Sequence[int], weights: Sequence[int] = ()) -> set[int]:
+    """Of things that had the order 0, 1, 2 … and now stand at `ranks`: the ranks of those that must have moved, so that
+    these are the fewest, or weigh the least."""
+    if all(one < other for one, other in pairwise(ranks)):
+        return set()
+    place = {rank: n + 1 for n, rank in enumerate(sorted(ranks))}
+    # A Fenwick tree: the heaviest increasing run that ends at or below a place, and its last element.
+    best: list[tuple[int, int]] = [(0, -1)] * (len(ranks) + 1)
     before: list[int] = []
     for i, rank in enumerate(ranks):
-        at = bisect_left(tails, rank)
-        if at == len(tails):
-            tails.append(rank)
-            ends.append(i)
-        else:
-            tails[at], ends[at] = rank, i
-        before.append(ends[at - 1] if at else -1)
+        weight, last = _heaviest(best, place[rank])
+        before.append(last)
+        run = (weight + (weights[i] if weights else 1), i)
+        at = place[rank]
+        while at < len(best):
+            best[at] = max(best[at], run)
+            at += at & -at
     stayed = set()
-    i = ends[-1] if ends else -1
+    i = _heaviest(best, len(ranks))[1]
     while i >= 0:
         stayed.add(ranks[i])
         i = before[i]
     return set(ranks) - stayed
+
+
+def _heaviest(best: list[tuple[int, int]], at: int) -> tuple[int, int]:
+    found = (0, -1)
+    while at > 0:
+        found = max(found, best[at])
+        at -= at & -at
+    return found
 
 
 def without_ordinals(key: str) -> str:

@@ -14,7 +14,7 @@ from intarsia.code.identity import without_ordinals
 from intarsia.code.touched import Change
 
 Mode = Literal["exclusive", "insert", "imports"]
-MAX_URI = 1_900  # bytes; what is longer is locked with what contains it
+MAX_URI = 1_900  # bytes, and one for each name; what is longer is locked with what contains it
 _STRONGER = {"exclusive": 2, "insert": 1, "imports": 0}
 
 
@@ -31,10 +31,11 @@ def needs(path: str, changes: Iterable[Change]) -> dict[str, Mode]:
 def uri(path: str, key: str = "", part: str = "") -> str:
     """The resource of a file, of a symbol in it, or of a `part` of that symbol, such as `body`."""
     path = _printable(path.replace("#", "%23"))
-    names = lock_name(key).split(".") if key else []
+    name = lock_name(key)
+    names = name.split(".") if name else []
     while True:
         made = f"code:{path}" + ("#" + ".".join(names) if names else "") + (f"/{part}" if part and names else "")
-        if len(made.encode()) <= MAX_URI or not (names or "/" in path):
+        if len(made.encode()) + len(names) <= MAX_URI or not (names or "/" in path):
             return made
         part = ""
         if names:
@@ -46,6 +47,8 @@ def uri(path: str, key: str = "", part: str = "") -> str:
 def lock_name(key: str) -> str:
     """The key that can be locked for a unit: of its name, or of what contains it; empty for the file."""
     name = without_ordinals(key)
+    if name.startswith("import "):
+        return ""
     container, _, last = name.rpartition(".")
     return container if last.startswith("(") and last != "(docstring)" else name
 

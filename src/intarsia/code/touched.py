@@ -39,7 +39,10 @@ FILE = Change("file", "")
 
 
 def touched(base: Outline, new: bytes) -> list[Change]:
-    """Without an outline of the base, with nothing before or after, or where most units changed: `file`."""
+    """Without an outline of the base, with nothing before or after, or where most units changed: `file`.
+
+    Of blanks that are no unit's lead the change is a `lead` without a key. Only equal texts have no changes.
+    """
     if new == base.data:
         return []
     if base.language is None or not base.data or not new:
@@ -48,7 +51,7 @@ def touched(base: Outline, new: bytes) -> list[Change]:
     changes = list(dict.fromkeys(_changes(base, new, base.language, found)))
     if all(change.kind == "lead" for change in changes) and not _is_blank(base.data, new, found):
         return [FILE]
-    return [FILE] if _is_reformatting(base, changes) else changes
+    return [FILE] if _is_reformatting(base, changes) else changes or [Change("lead", "")]
 
 
 def _changes(base: Outline, new: bytes, language: str, found: Window) -> list[Change]:
@@ -63,18 +66,19 @@ def _changes(base: Outline, new: bytes, language: str, found: Window) -> list[Ch
 
 
 def _numbered(base: Outline, changes: list[Change]) -> list[Change]:
-    """Ordinals for what was added under a name that is taken elsewhere in the file."""
-    added = [change for change in changes if change.kind == "added"]
-    if not added:
+    """With the ordinals that a region can't know: of what contains it, and of added names that are taken elsewhere."""
+    if all(change.kind != "added" for change in changes):
         return changes
     taken = Counter(without_ordinals(unit.key) for unit in base.walk())
     taken.subtract(without_ordinals(change.key) for change in changes if change.kind == "removed")
-    made = {}
-    for change in added:
-        name = without_ordinals(change.key)
-        taken[name] += 1
-        made[change] = Change("added", name if taken[name] == 1 else f"{name}#{taken[name]}", change.into)
-    return [made.get(change, change) for change in changes]
+    return [_number(change, taken) if change.kind == "added" else change for change in changes]
+
+
+def _number(change: Change, taken: Counter[str]) -> Change:
+    name = without_ordinals(change.key)
+    taken[name] += 1
+    key = change.into + name.removeprefix(without_ordinals(change.into))
+    return Change("added", key if taken[name] <= 1 else f"{key}#{taken[name]}", change.into)
 
 
 def _outline_of(near: Region, new: bytes, language: str) -> tuple[list[Unit], Outline] | None:
@@ -104,7 +108,7 @@ def _compare(a: list[Unit], in_a: Outline, b: list[Unit], in_b: Outline, into: s
     found = pair(a, in_a, b, in_b)
     place = {id(unit): j for j, unit in enumerate(b)}
     ranks = {i: place[id(unit)] for i, unit in found.items()}
-    strayed = moved([ranks[i] for i in sorted(ranks)])
+    strayed = moved([ranks[i] for i in sorted(ranks)], [a[i].end - a[i].core for i in sorted(ranks)])
     for i, unit in enumerate(a):
         if i not in found:
             yield Change("imports" if unit.kind == "import" else "removed", unit.key)
@@ -124,6 +128,8 @@ def _differences(unit: Unit, in_a: Outline, other: Unit, in_b: Outline, into: st
         lead = in_a.data[unit.start : unit.core] != in_b.data[other.start : other.core]
         if before != after or lead:
             yield Change("lead", unit.key)
+    elif unit.kind == other.kind == "import" and unit.units is not None and other.units is not None:
+        yield from _inside(unit, in_a, other, in_b, into)
     elif unit.kind == "import" or other.kind == "import":
         yield Change("imports", unit.key)
         if unit.kind != other.kind:
@@ -140,7 +146,7 @@ def _inside(unit: Unit, in_a: Outline, other: Unit, in_b: Outline, into: str) ->
     a, b = in_a.data, in_b.data
     footer = a[unit.close : unit.end].strip() == b[other.close : other.end].strip()
     if not footer or a[unit.head : unit.open].strip() != b[other.head : other.open].strip():
-        yield Change("signature", unit.key)
+        yield Change("imports" if unit.kind == "import" else "signature", unit.key)
     elif a[unit.core : unit.head].strip() != b[other.core : other.head].strip():
         yield Change("body", unit.key)
     yield from _compare(unit.units or [], in_a, other.units or [], in_b, unit.key if unit.lasting else into)
@@ -171,12 +177,12 @@ def _by_bytes(base: Outline, new: bytes, found: Window) -> list[Change]:
 def _kind_at(unit: Unit, base: bytes, new: bytes, found: Stretch) -> Kind | None:
     """By where in the unit the first and the last byte changed; None for what is no longer in it."""
     inner = window(base[found.start : found.end], new[found.new_start : found.new_end])
-    low, high = found.start + inner.low, found.start + inner.high
+    low = found.start + inner.low
     if low < unit.core or (low == unit.core and inner.low == inner.high):
         return None
     if unit.kind in ("comment", "docstring") or (unit.signature and low >= unit.signature):
         return "body"
-    return "body" if unit.core < unit.head and high <= unit.head and high < unit.end else "signature"
+    return "signature"
 
 
 def _appended(base: Outline, new: bytes, found: Window) -> Change | None:
@@ -201,7 +207,16 @@ def _is_blank(base: bytes, new: bytes, found: Window) -> bool:
 
 
 def _is_reformatting(base: Outline, changes: list[Change]) -> bool:
-    keys = {change.key for change in changes if change.kind not in ("added", "imports")}
-    if len(keys) < MIN_REFORMATTED:
-        return False
-    return 2 * len(keys) > sum(unit.units is None for unit in base.walk())
+    kinds = {change.key: change.kind for change in changes if change.kind not in ("added", "imports")}
+    touched = list(_leaves(base.units, kinds, inside=False)) if len(kinds) >= MIN_REFORMATTED // 2 else []
+    return sum(touched) >= MIN_REFORMATTED and 2 * sum(touched) > len(touched)
+
+
+def _leaves(units: list[Unit], kinds: dict[str, Kind], *, inside: bool) -> Iterator[bool]:
+    """For each leaf whether it is touched, by itself or with what contains it."""
+    for unit in units:
+        kind = kinds.get(unit.key)
+        if unit.units is None:
+            yield inside or kind is not None
+        else:
+            yield from _leaves(unit.units, kinds, inside=inside or kind in ("removed", "renamed", "moved"))
