@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from intarsia.workspace.git import Git, shown
 from intarsia.workspace.repository import ROOT_MARK, Repository
 
 DIRECTORIES = ("objects/info", "objects/pack", "refs/heads", "hooks", "info")
-_FOLDERS = {folder for name in DIRECTORIES for folder in (Path(name), *Path(name).parents)}
+_FOLDERS = {str(folder) for name in DIRECTORIES for folder in (Path(name), *Path(name).parents)}
 # Files that change what git finds in a repository; only those that the user's has belong into a borrowed one.
 SETTINGS_FILES = ("info/exclude", "info/attributes", "shallow")
 STRAY = (*SETTINGS_FILES, "commondir", "config.worktree", "info/grafts", "objects/info/http-alternates")
@@ -54,7 +54,7 @@ class Borrowed:
         head.unlink(missing_ok=True)
         self._given = self._settings(identity)
         try:
-            self._sweep()
+            _sweep(self.git_dir, {*self._given, "index"})
         except OSError:  # a session took our rights away from us
             shutil.rmtree(self.git_dir, ignore_errors=True)
             self.make_own()
@@ -66,16 +66,6 @@ class Borrowed:
         unfinished = self.git_dir / "HEAD.new"
         unfinished.write_text(f"ref: refs/heads/{branch}\n", encoding="utf-8")
         unfinished.replace(head)  # there, whole, only once all the rest is
-
-    def _sweep(self) -> None:
-        for folder, directories, files in os.walk(self.git_dir, topdown=False):
-            inside = Path(folder).relative_to(self.git_dir)
-            for place in [inside / name for name in files]:
-                if str(place) not in self._given and place != Path("index"):
-                    (self.git_dir / place).unlink()
-            for place in [inside / name for name in directories]:
-                if place not in _FOLDERS and inside != Path("objects"):
-                    (self.git_dir / place).rmdir()
 
     def seal(self) -> list[str]:
         """Put the repository's own settings back as they were given; returns what had been changed."""
@@ -222,6 +212,19 @@ class Borrowed:
     def _trusted_stamp(self) -> str:
         stamp = self._slot / "index-stamp"
         return stamp.read_text(encoding="ascii") if stamp.is_file() else ""
+
+
+def _sweep(folder: str | Path, kept: Collection[str], inside: str = "") -> None:
+    """Delete all files but those to be kept, and the directories that a new repository would not have."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = inside + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                _sweep(entry.path, kept, f"{name}/")
+                if name not in _FOLDERS:
+                    Path(entry.path).rmdir()
+            elif name not in kept:
+                Path(entry.path).unlink()
 
 
 def _links(folder: str | Path) -> list[Path]:
