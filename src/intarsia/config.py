@@ -240,6 +240,17 @@ class Config(Model):
             return agent
         return msgspec.structs.replace(agent, confine=self.run.confine)
 
+class Gateway(Model):
+    start: Annotated[
+        str,
+        Meta(
+            pattern="^(auto|off|required)$",
+            description="Whether intarsia run serves its agents over HTTP too; auto: where intarsia[gateway] is there.",
+        ),
+    ] = "auto"
+    port: Annotated[int, Meta(ge=0, le=65_535, description="Port on 127.0.0.1; 0: any free one.")] = 0
+
+
     def queues_of(self, agent: str) -> list[str]:
         """The queues that `agent` works on: its own, and those without a handler; raises ConfigError for none."""
         handlers = {"default": "", **{name: queue.handler for name, queue in self.queues.items()}}
@@ -260,6 +271,7 @@ class Loaded(Struct, frozen=True):
 
 
 def load(root: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None) -> Loaded:
+    gateway: Annotated[Gateway, Meta(description="How agents talk back over HTTP.")] = field(default_factory=Gateway)
     """Read `root/intarsia.toml`, if there; raises ConfigError with file, key path and the nearest valid name."""
     path = root / FILE
     values = _read(path)

@@ -41,6 +41,7 @@ COMMANDS = {
     "merge-driver": "intarsia.cli.merge_driver:merge_driver",
     "mirror": "intarsia.cli.mirror:mirror",
     "sync": "intarsia.cli.sync:sync",
+    "gateway": "intarsia.cli.gateway:gateway",
     "policy": "intarsia.cli.policy:policy",
     "clean": "intarsia.cli.clean:clean",
     "config": "intarsia.cli.setup:config",

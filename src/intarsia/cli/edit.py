@@ -2,70 +2,31 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from intarsia.cli.common import Output, Project, open_project, with_output, working_directory
-from intarsia.cli.identity import SESSION, caller
-from intarsia.errors import GitError, InputError, NotFound, NotReady
+from intarsia.cli.common import Output, open_project, with_output, working_directory
+from intarsia.cli.identity import SESSION, caller, site_of
+from intarsia.errors import InputError, NotFound
+from intarsia.gateway.files import Desk, desk_of
 from intarsia.kernel import sessions
-from intarsia.kernel.sessions import Session
-from intarsia.run import sharing
 from intarsia.run.edit_tools import said
-from intarsia.workspace import pool
 from intarsia.workspace.edits import Delete, Edit, Write, exchange, import_of, insertion
-from intarsia.workspace.plain import Plain
-from intarsia.workspace.shared import Shared, Tree
 
 file_argument = click.argument("file")
 
 
-@dataclass(frozen=True)
-class Desk:
-    """The session that calls, its tree, and where in there it stands."""
-
-    project: Project
-    session: Session
-    place: Shared | Plain
-    here: Path
-
-    def path(self, name: str) -> str:
-        if isinstance(self.place, Shared):
-            return self.place.tree.path(name, self.here)
-        return self.place.path(name, self.here)
-
-    @property
-    def tree(self) -> Tree | None:
-        return self.place.tree if isinstance(self.place, Shared) else None
-
-
 def open_desk() -> Desk:
     """Raises NotReady for who is no session, and NotFound for who can't prove to be one."""
-    import os
-
     if not os.environ.get(SESSION):
-        raise NotReady(
-            "This is for the sessions of intarsia run: here is none.", hint="Edit the file with what you like."
-        )
+        return desk_of(site_of(open_project()), None)
     project = open_project()
     with project.database.transaction() as tx:
         session = sessions.get(tx, caller(project, tx))
-    here = working_directory()
-    if session.stage in sessions.ENDED:
-        raise NotReady(f"The session {session.id} has ended.")
-    config, database = project.config, project.database
-    if session.workspace is None and config.workspace.kind == "shared":
-        tree = sharing.open_tree(project.repository, database, config.land.target)
-        return Desk(project, session, sharing.in_tree(tree, database, config, session.id), here)
-    if session.workspace is None:
-        raise NotReady(f"The session {session.id} has no workspace.")
-    advised = sharing.arbiter(database, config, session.id, shared=False)
-    worktree = pool.worktree(project.repository, session.workspace)
-    return Desk(project, session, Plain(worktree.path, worktree.tmp, advised), here)
+    return desk_of(site_of(project), session, working_directory())
 
 
 @click.command()
@@ -211,26 +172,8 @@ def commit(output: Output, /, message: str) -> None:
 
     Exit codes: 0 committed; 1 there is nothing to commit, or the branch has changed the same (code overlap).
     """
-    desk = open_desk()
-    if not message.strip():
-        raise InputError("A commit needs a message.")
-    if desk.tree is None:
-        made = _commit_with_git(desk, message)
-    else:
-        repository = desk.project.repository
-        target = repository.target(desk.project.config.land.target)
-        made = sharing.commits_of(desk.tree, repository, target, desk.session).commit(message)
+    made = open_desk().commit(message)
     output.show(f"Committed {made[:10]}.", commit=made)
-
-
-def _commit_with_git(desk: Desk, message: str) -> str:
-    """In a tree of one's own, by git as it is set up there, with the project's hooks."""
-    for argv in (["git", "add", "--all"], ["git", "commit", "--quiet", "-m", message]):
-        done = subprocess.run(argv, cwd=desk.here, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise GitError(f"git {argv[1]} failed: {(done.stderr or done.stdout).strip()}")
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=desk.here, capture_output=True, text=True, check=True)
-    return head.stdout.strip()
 
 
 def _apply(output: Output, file: str, change: Edit) -> None:

@@ -59,7 +59,7 @@ def guard(
     check_wait(wait)
     mode = chosen(mode, shared)
     project = open_project(dry_run=output.dry_run)
-    wanted = {lockable(project, name): mode for name in on}
+    wanted = {lockable(project.repository.root, name): mode for name in on}
     with project.database.transaction() as tx:
         me = caller(project, tx)
     with _signals() as handle:

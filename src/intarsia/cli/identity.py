@@ -8,7 +8,7 @@ from pathlib import Path
 from intarsia.cli.common import Project, actor, find_repository, open_project
 from intarsia.errors import InputError, NotFound, NotReady
 from intarsia.gateway.client import URL, Client
-from intarsia.gateway.operation import Caller
+from intarsia.gateway.operation import Caller, Site
 from intarsia.kernel import members, sessions
 from intarsia.kernel.database import Transaction
 from intarsia.workspace.repository import Repository
@@ -33,15 +33,22 @@ def who(project: Project, tx: Transaction) -> str:
     return caller(project, tx) if os.environ.get(SESSION) or os.environ.get(AGENT) else actor()
 
 
-def client(*, dry_run: bool = False, anybody: bool = False) -> Client:
-    """Asks as whose environment this is, or with `anybody` as the person; a dry run is one of the database."""
+def client(*, dry_run: bool = False, anybody: bool = False, person: bool = False) -> Client:
+    """Asks as whose environment this is; with `anybody` also as the person, with `person` only as that.
+
+    Dry runs and people have the database.
+    """
 
     def local() -> Caller:
         project = open_project(dry_run=dry_run)
         prove = who if anybody else caller
-        return Caller(project, lambda tx: prove(project, tx))
+        return Caller(site_of(project), lambda tx: actor() if person else prove(project, tx))
 
-    return Client("" if dry_run else os.environ.get(URL, ""), secret, local)
+    return Client("" if dry_run or person else os.environ.get(URL, ""), secret, local)
+
+
+def site_of(project: Project) -> Site:
+    return Site(project.repository, project.database, project.config)
 
 
 def secret() -> str:

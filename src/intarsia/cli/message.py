@@ -6,14 +6,13 @@ import os
 import textwrap
 
 import click
+from msgspec import to_builtins
 
-from intarsia.cli.common import Output, Project, actor, open_project, read_text, with_change, with_output
-from intarsia.cli.identity import SESSION, caller
-from intarsia.clock import iso
+from intarsia.cli.common import Output, read_text, with_change, with_output
+from intarsia.cli.identity import SESSION, client
 from intarsia.errors import UsageError
-from intarsia.kernel import messages
-from intarsia.kernel.database import Transaction
-from intarsia.kernel.messages import Message
+from intarsia.gateway import messages as op
+from intarsia.gateway.client import Client
 
 
 @click.group(short_help="Write and read messages.")
@@ -48,11 +47,9 @@ def send(output: Output, /, body: str, to: tuple[str, ...], kind: str, reply_to:
 
     Exit codes: 0 sent; 1 nobody would get it; 4 a recipient or message that is not there.
     """
-    project = open_project(dry_run=output.dry_run)
-    text = read_text(body)
-    with project.database.transaction() as tx:
-        sent = messages.send(tx, _who(project, tx, human), to, text, kind, reply_to)
-    output.show(f"Message {sent.id} to {', '.join(sent.to)}.", message=sent.as_json())
+    given = op.Send(body=read_text(body), to=list(to), kind=kind, reply_to=reply_to)
+    sent = _client(human, dry_run=output.dry_run).call(op.send, given).message
+    output.show(f"Message {sent.id} to {', '.join(sent.to)}.", message=to_builtins(sent))
 
 
 @message.command()
@@ -69,20 +66,8 @@ def inbox(output: Output, /, everything: bool, thread: int | None, limit: int, h
       intarsia message inbox
       intarsia message inbox --thread 12
     """
-    if everything and thread is not None:
-        raise UsageError("Say --all or --thread, not both.")
-    project = open_project()
-    with project.database.transaction() as tx:
-        me = _who(project, tx, human)
-        if thread is not None:
-            found = messages.thread(tx, me, thread, limit)
-        elif everything:
-            found = messages.received(tx, me, limit)
-        else:
-            found = messages.inbox(tx, me, limit)
-            messages.shown(tx, me, found)
-        unread = messages.unread(tx, me)
-    _show(output, found, unread, more=thread is None and not everything)
+    found = _client(human).call(op.inbox, op.Inbox(all=everything, thread=thread, limit=limit))
+    _show(output, found, more=thread is None and not everything)
 
 
 @message.command()
@@ -99,14 +84,7 @@ def wait(output: Output, /, timeout: float, limit: int, human: bool) -> None:
 
     Exit codes: 0 something came; 1 nothing came (code nothing_came).
     """
-    project = open_project()
-    with project.database.transaction() as tx:
-        me = _who(project, tx, human)
-    found = messages.wait(project.database, me, timeout, limit)
-    with project.database.transaction() as tx:
-        messages.shown(tx, me, found)
-        unread = messages.unread(tx, me)
-    _show(output, found, unread, more=True)
+    _show(output, _client(human).call(op.wait, op.Wait(timeout=timeout, limit=limit)), more=True)
 
 
 @message.command()
@@ -123,31 +101,25 @@ def ack(output: Output, /, id: int | None, human: bool) -> None:
 
     Exit codes: 0 done; 1 there was nothing to acknowledge; 4 you never got message ID.
     """
-    project = open_project(dry_run=output.dry_run)
-    with project.database.transaction() as tx:
-        me = _who(project, tx, human)
-        last, count = messages.ack(tx, me, id)
-        unread = messages.unread(tx, me)
-    plural = "" if count == 1 else "s"
-    output.show(f"Acknowledged {count} message{plural}, up to {last}.", up_to=last, count=count, unread=unread)
+    done = _client(human, dry_run=output.dry_run).call(op.ack, op.Ack(id=id))
+    plural = "" if done.count == 1 else "s"
+    output.show(f"Acknowledged {done.count} message{plural}, up to {done.up_to}.", **to_builtins(done))
 
 
-def _who(project: Project, tx: Transaction, human: bool) -> str:
-    if not human:
-        return caller(project, tx)
-    if os.environ.get(SESSION):
+def _client(human: bool, *, dry_run: bool = False) -> Client:
+    if human and os.environ.get(SESSION):
         raise UsageError(f"--human is for people, and this is session {os.environ[SESSION]}.")
-    return actor()
+    return client(dry_run=dry_run, person=human)
 
 
-def _show(output: Output, found: list[Message], unread: int, *, more: bool) -> None:
-    text = "\n".join(map(_lines, found)) or "No messages."
-    if more and unread > len(found):
-        text += f"\n{unread - len(found)} more wait; acknowledge these first: intarsia message ack"
-    output.show(text, messages=[entry.as_json() for entry in found], unread=unread)
+def _show(output: Output, found: op.Letters, *, more: bool) -> None:
+    text = "\n".join(map(_lines, found.messages)) or "No messages."
+    if more and found.unread > len(found.messages):
+        text += f"\n{found.unread - len(found.messages)} more wait; acknowledge these first: intarsia message ack"
+    output.show(text, **to_builtins(found))
 
 
-def _lines(entry: Message) -> str:
+def _lines(entry: op.Letter) -> str:
     answers = f", answers {entry.reply_to}" if entry.reply_to else ""
-    head = f"{entry.id}  {iso(entry.time)}  {entry.sender} → {', '.join(entry.to)}  ({entry.kind}{answers})"
+    head = f"{entry.id}  {entry.time}  {entry.sender} → {', '.join(entry.to)}  ({entry.kind}{answers})"
     return f"{head}\n{textwrap.indent(entry.body.rstrip(), '    ')}"

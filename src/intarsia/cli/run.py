@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from intarsia.cli.common import Output, Project, open_project, table, with_output
 from intarsia.errors import Conflict
+from intarsia.gateway.operation import Site
 from intarsia.kernel import issues
 from intarsia.run.progress import JsonReporter, PlainReporter, Reporter
+
+if TYPE_CHECKING:
+    from intarsia.run.context import Context
 
 
 @click.command(short_help="Let agents work, and land what is proven.")
@@ -85,9 +90,27 @@ def run(
     reporter = _reporter(output)
     try:
         context = start.context(project.repository, project.database, project.config, reporter)
-        return Scheduler(context, Scope(only, max_issues, watch)).run().exit_code
+        with _gateway(context):
+            return Scheduler(context, Scope(only, max_issues, watch)).run().exit_code
     finally:
         reporter.close()
+
+
+@contextmanager
+def _gateway(context: Context) -> Iterator[None]:
+    """Agents can talk back over HTTP too, where that is installed; raises NotReady where it has to be."""
+    from intarsia.gateway import server
+
+    settings = context.config.gateway
+    if settings.start == "required":
+        server.require()
+    if settings.start == "off" or not server.installed():
+        yield
+        return
+    site = Site(context.repository, context.database, context.config, context.tree)
+    with server.Server(site, context.reporter, port=settings.port) as running:
+        context.url = running.url
+        yield
 
 
 def _show_plan(output: Output, project: Project, queues: Collection[str], only: Collection[str]) -> int:

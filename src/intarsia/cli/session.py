@@ -6,14 +6,17 @@ import os
 from pathlib import Path
 
 import click
+from msgspec import to_builtins
 
 from intarsia.cli.common import Output, open_project, table, with_output
+from intarsia.cli.identity import client
 from intarsia.clock import iso
 from intarsia.errors import InputError, NotReady
+from intarsia.gateway import words
 from intarsia.kernel import events, sessions
 from intarsia.kernel.database import Transaction
 from intarsia.kernel.sessions import Session
-from intarsia.run import resolution
+from intarsia.run import resolution, usage
 
 SHOWN = 200_000
 
@@ -61,7 +64,7 @@ def show(output: Output, /, id: str) -> None:
         found = _find(tx, id)
         history = events.latest(tx, 1000, session=found.id)
     facts = {key: value for key, value in found.as_json().items() if value not in (None, "", {}, [])}
-    lines = [f"{key}: {value}" for key, value in facts.items()]
+    lines = [f"{key}: {usage.shown(found.usage) if key == 'usage' else value}" for key, value in facts.items()]
     lines += ["", *(f"{iso(e.time)}  {e.kind}  {_short(e.data)}" for e in history)]
     output.show("\n".join(lines), session=found.as_json(), events=[e.as_json() for e in history])
 
@@ -97,7 +100,7 @@ def logs(output: Output, /, id: str, turn: int | None) -> None:
 @click.argument("kind", type=click.Choice(resolution.KINDS))
 @click.argument("rationale")
 @with_output
-def resolve(output: Output, /, kind: str, rationale: str) -> None:
+def resolve(output: Output, /, kind: resolution.Kind, rationale: str) -> None:
     """For agents: say that this session ends without the usual commit, and why.
 
     Takes effect when the turn ends, and is verified then. Needs the session's environment (INTARSIA_SESSION and
@@ -113,11 +116,8 @@ def resolve(output: Output, /, kind: str, rationale: str) -> None:
         raise NotReady(
             "This is not the environment of a session.", hint="Only an agent that intarsia runs can resolve."
         )
-    made = resolution.make(kind, rationale)
-    with open_project().database.transaction() as tx:
-        me = sessions.authenticate(tx, identity, secret)
-        resolution.declare(tx, me, made)
-    output.show(f"Recorded: {kind}.", session=me.id, resolution=made.as_json())
+    made = client().call(words.resolve, words.Resolve(kind=kind, rationale=rationale))
+    output.show(f"Recorded: {kind}.", **to_builtins(made))
 
 
 def _find(tx: Transaction, id: str) -> Session:

@@ -8,9 +8,10 @@ from datetime import datetime
 
 import click
 from click.core import ParameterSource
+from msgspec import to_builtins
 
 from intarsia.cli.common import Output, open_project, read_text, table, with_change, with_output
-from intarsia.cli.identity import caller
+from intarsia.cli.identity import caller, client
 from intarsia.clock import iso
 from intarsia.errors import InputError, UsageError
 from intarsia.kernel import daily, events, issues, leases, sessions
@@ -19,17 +20,31 @@ from intarsia.kernel.events import Event
 DAY = 86_400
 
 
-@click.command(short_help="Show issues, sessions and leases.")
+@click.command(short_help="Show issues, sessions and leases; for agents: say what you are doing.")
+@click.argument("text", required=False)
 @with_output
-def status(output: Output, /) -> None:
+def status(output: Output, /, text: str | None) -> None:
     """Show the project: issues by status, running and parked sessions, leases.
 
     \b
     Example:
+    With TEXT, for agents: say in a few words what you are doing, for the people who watch.
+
       intarsia status
     """
     project = open_project()
+      intarsia status "writing the tests for the parser"
     with project.database.read() as tx:
+    if text is not None:
+        from intarsia.gateway import words
+
+        said = client().call(words.status, words.Status(text=read_text(text)))
+        output.show(f"Shown: {said.text}", **to_builtins(said))
+    else:
+        _show(output)
+
+
+def _show(output: Output) -> None:
         now = tx.now
         counts = issues.counts(tx)
         ready = len(issues.ready(tx))

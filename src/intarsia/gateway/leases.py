@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
 
 from intarsia.clock import iso
 from intarsia.errors import Conflict, Held, InputError, NotHolder, UsageError
-from intarsia.gateway.operation import Answer, Caller, Given, Project, Seconds, Text, operation
+from intarsia.gateway.operation import Answer, Caller, Given, Seconds, Text, operation
 from intarsia.kernel import claims, leases, line, resources, sessions
 from intarsia.kernel.database import Transaction
 from intarsia.kernel.leases import Lease
@@ -117,7 +118,7 @@ def acquire(caller: Caller, given: Acquire) -> Granted:
     """Hold all of these resources, or none. A directory holds its files, a file its symbols."""
     with caller.database.transaction() as tx:
         me = caller.identify(tx)
-    wanted = {lockable(caller.project, name): given.mode for name in given.resources}
+    wanted = {lockable(caller.site.root, name): given.mode for name in given.resources}
     grant = line.acquire(
         caller.database, me, wanted, given.ttl, wait=given.wait, note=given.note, withdrawn=caller.withdrawn
     )
@@ -149,7 +150,7 @@ def heartbeat(caller: Caller, given: Heartbeat) -> Renewed:
 @operation("leases/check", Check, Checked)
 def check(caller: Caller, given: Check) -> Checked:
     """Say who stands in the way of holding a resource."""
-    resource = resources.parse(given.resource, caller.project.repository.root)
+    resource = resources.parse(given.resource, caller.site.root)
     with caller.database.transaction() as tx:
         found = line.blockers(tx, caller.identify(tx), leases.wants({resource.name: given.mode}))
     return Checked(
@@ -164,7 +165,7 @@ def check(caller: Caller, given: Check) -> Checked:
 def wait(caller: Caller, given: Wait) -> Free:
     """Answer when nobody else holds these resources; takes nothing."""
     check_wait(given.timeout)
-    root = caller.project.repository.root
+    root = caller.site.root
     wanted = leases.wants({resources.parse(name, root).name: "exclusive" for name in given.resources})
     deadline = time.monotonic() + given.timeout
     with caller.database.transaction() as tx:
@@ -201,9 +202,9 @@ def look(caller: Caller, given: Look) -> Listed:
     )
 
 
-def lockable(project: Project, uri: str) -> str:
+def lockable(root: Path, uri: str) -> str:
     """The normal form of a resource that may be locked by hand; raises InputError."""
-    name = resources.parse(uri, project.repository.root).name
+    name = resources.parse(uri, root).name
     scheme = name.partition(":")[0]
     if scheme in RESERVED:
         raise InputError(f"{scheme}: is kept for intarsia's own use.", hint="Use another scheme.")
@@ -228,14 +229,14 @@ def _held(caller: Caller, tx: Transaction, names: list[str]) -> list[Lease]:
     """What is named, or all that the caller holds by its own doing; raises NotHolder."""
     me = caller.identify(tx)
     if names:
-        return [_mine(caller.project, tx, name, me) for name in names]
+        return [_mine(caller.site.root, tx, name, me) for name in names]
     held = [lease for lease in leases.of(tx, me) if not sessions.needs(tx, lease)]
     if not held:
         raise NotHolder(f"{me} holds nothing.")
     return held
 
 
-def _mine(project: Project, tx: Transaction, name: str, me: str) -> Lease:
-    lease = leases.require_holder(tx, resources.parse(name, project.repository.root).name, me)
+def _mine(root: Path, tx: Transaction, name: str, me: str) -> Lease:
+    lease = leases.require_holder(tx, resources.parse(name, root).name, me)
     refuse_if_of_a_run(tx, lease)
     return lease

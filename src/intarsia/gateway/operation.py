@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Generic, Protocol, TypeVar
@@ -11,10 +12,13 @@ from msgspec import Meta, Struct
 from intarsia.kernel import sessions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from intarsia.config import Config
     from intarsia.kernel.database import Database, Transaction
     from intarsia.kernel.sessions import Session
     from intarsia.workspace.repository import Repository
+    from intarsia.workspace.shared import Tree
 
 Text = Annotated[str, Meta(pattern=r"^[^\u0000]*$")]
 Words = Annotated[str, Meta(pattern=r"^[^\u0000]*[^\u0000\s][^\u0000]*$")]
@@ -29,13 +33,27 @@ class Answer(Struct, kw_only=True):
     """What is answered, beside `"ok": true`."""
 
 
-class Project(Protocol):
+@dataclass
+class Site:
+    """The project that is worked on; its shared tree is opened when it is asked for."""
+
+    repository: Repository
+    database: Database
+    config: Config
+    tree: Tree | None = None
+    _alone: threading.Lock = field(default_factory=threading.Lock)
+
     @property
-    def repository(self) -> Repository: ...
-    @property
-    def database(self) -> Database: ...
-    @property
-    def config(self) -> Config: ...
+    def root(self) -> Path:
+        return self.repository.root
+
+    def shared_tree(self) -> Tree:
+        from intarsia.run import sharing  # and with it the grammars
+
+        with self._alone:
+            if self.tree is None:
+                self.tree = sharing.open_tree(self.repository, self.database, self.config, self.config.land.target)
+            return self.tree
 
 
 class Watcher(Protocol):
@@ -59,14 +77,14 @@ class Nobody:
 class Caller:
     """Who asks: `identify` proves it inside of a transaction. `withdrawn` says that nobody waits for the answer."""
 
-    project: Project
+    site: Site
     identify: Callable[[Transaction], str]
     withdrawn: Callable[[], bool] = lambda: False
     watcher: Watcher = field(default_factory=Nobody)
 
     @property
     def database(self) -> Database:
-        return self.project.database
+        return self.site.database
 
     def session(self, tx: Transaction) -> Session | None:
         """The caller as a session; None for a member."""

@@ -22,6 +22,19 @@ STATUSES: tuple[tuple[type[IntarsiaError], int], ...] = (
     (IntarsiaError, 409),
 )
 """The first that fits."""
+SAID = {
+    400: "A value is wrong.",
+    401: "No secret was given, or one of nobody.",
+    403: "The request comes from a web page, or by another name of this machine.",
+    404: "What is named is not there.",
+    405: "Another method is meant.",
+    409: "The state of things does not allow it now.",
+    413: "It is too large.",
+    415: "It is not JSON.",
+    422: "The values make no sense together.",
+    500: "A defect of intarsia.",
+    503: "The project or the machine is not ready.",
+}
 EXIT_CODES = {400: 4, 401: 4, 403: 4, 404: 4, 405: 4, 409: 1, 413: 4, 415: 4, 422: 2, 503: 2}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -157,8 +157,13 @@ def ack(tx: Transaction, reader: str, up_to: int | None = None) -> tuple[int, in
     return last, count
 
 
-def wait(database: Database, reader: str, seconds: float, limit: int) -> list[Message]:
-    """Return the inbox as soon as there is something in it; raises NothingCame after so many seconds."""
+def wait(
+    database: Database, reader: str, seconds: float, limit: int, withdrawn: Callable[[], bool] = lambda: False
+) -> list[Message]:
+    """Return the inbox as soon as there is something in it; raises NothingCame after so many seconds.
+
+    Within RECHECK seconds also when `withdrawn` says that nobody waits any more.
+    """
     if not 0 <= seconds <= MAX_WAIT:
         raise InputError(f"One waits 0 to {MAX_WAIT} seconds, not {seconds}.")
     deadline = time.monotonic() + seconds
@@ -169,7 +174,7 @@ def wait(database: Database, reader: str, seconds: float, limit: int) -> list[Me
         if found:
             return found
         left = deadline - time.monotonic()
-        if left <= 0:
+        if left <= 0 or withdrawn():
             raise NothingCame(f"Nothing came for {reader} in {seconds:g} s.")
         database.wait_for_change(seen, min(left, RECHECK))
 

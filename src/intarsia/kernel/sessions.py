@@ -179,6 +179,13 @@ def authenticate(tx: Transaction, session_id: str, secret: str) -> Session:
     return get(tx, session_id)
 
 
+def say(tx: Transaction, who: str, text: str) -> None:
+    """Record what somebody is doing, for the people who watch."""
+    session = get(tx, who) if exists(tx, who) else None
+    run, issue = (session.run, session.issue) if session else (None, None)
+    events.record(tx, "said", actor=who, run=run, issue=issue, session=session.id if session else None, text=text)
+
+
 def update(tx: Transaction, session: Session, **values: Any) -> Session:
     """Change a session under its lease; raises StaleLease when another supervisor has it or it ended."""
     leases.require(tx, session.resource, session.token)

@@ -6,13 +6,14 @@ import os
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
-from intarsia.agents import Driver
+from intarsia.agents import Driver, Tool
 from intarsia.config import Agent, Config
 from intarsia.kernel.database import Database
 from intarsia.run.progress import Reporter
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
+    """`url` is that of the gateway, if there is one; `tools` are more tools for the agent of a session."""
+
     repository: Repository
     database: Database
     config: Config
@@ -38,6 +41,8 @@ class Context:
     supervisor: str
     reporter: Reporter
     tree: Tree | None = None
+    url: str = ""
+    tools: Callable[[str], tuple[Tool, ...]] = field(default=lambda session: ())
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -26,6 +26,7 @@ class Seat:
     def limits(self) -> Limits:
         limits, agent = self._context.config.limits, self._context.agent
         wall = limits.wall if agent.wall is None else agent.wall
+from intarsia.run.unfinished import in_worktree
         idle = limits.idle if agent.idle is None else agent.idle
         return Limits(wall, idle, limits.output)
 
@@ -50,6 +51,7 @@ class Seat:
             conversation=row.vendor_id or "",
             approver=Guard(self._policy(env), place.path, self._desk.approver(place)),
             tools=(*tools.for_session(self._context.database, row, self._show), *self._desk.tools()),
+            **({"INTARSIA_URL": self._context.url} if self._context.url else {}),
             objection=self._objection(place) if isinstance(place, Worktree) else None,
         )
 
@@ -65,7 +67,7 @@ class Seat:
                 declared = sessions.get(tx, self._claimed.id).resolution
             if declared or in_message(last_words):
                 return ""
-            problem = self._unfinished(worktree)
+            problem = in_worktree(worktree, self._desk.base)
             if not problem or problem in said:
                 return ""
             said.add(problem)

@@ -1,0 +1,263 @@
+"""Changing files as a session: in the tree that all share, or in its own."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta
+
+from intarsia.errors import GitError, InputError, NotFound, NotReady
+from intarsia.gateway.operation import Answer, Caller, Given, Site, Text, Words, operation
+from intarsia.kernel import sessions
+from intarsia.kernel.sessions import Session
+
+if TYPE_CHECKING:
+    from intarsia.workspace.edits import Edit as Change
+    from intarsia.workspace.plain import Plain
+    from intarsia.workspace.shared import Done, Shared, Tree
+    from intarsia.workspace.worktree import Worktree
+
+File = Annotated[Text, Meta(description="Its path from the root of the project.")]
+
+
+class Read(Given):
+    path: File
+
+
+class Contents(Answer):
+    path: str
+    text: str
+
+
+class Edit(Given):
+    path: File
+    old: Annotated[str, Meta(description="A text that stands in the file once.")]
+    new: Annotated[str, Meta(description="What to put there.")]
+    all: Annotated[bool, Meta(description="Replace it wherever it stands.")] = False
+
+
+class Write(Given):
+    """One that is there must have been read before."""
+
+    path: File
+    text: Annotated[str, Meta(description="The whole file.")]
+
+
+class Insert(Given):
+    path: File
+    where: Literal["after", "before", "into"]
+    symbol: Annotated[Text, Meta(description="Such as Parser.parse.")]
+    text: Annotated[str, Meta(description="Indented as it is to be.")]
+
+
+class Import(Given):
+    path: File
+    statement: Annotated[Words, Meta(description="One line.")]
+
+
+class Remove(Given):
+    path: File
+
+
+class Move(Given):
+    path: File
+    to: File
+
+
+class Commit(Given):
+    message: Annotated[Words, Meta(description="What was done and why; the first line is the subject.")]
+
+
+class Changed(Answer):
+    path: str
+
+
+class Touched(Answer):
+    kind: str
+    key: str
+
+
+class Edited(Answer):
+    path: str
+    changes: list[Touched]
+    merged: bool
+    advice: str
+
+    @classmethod
+    def of(cls, done: Done) -> Edited:
+        touched = [Touched(kind=one.kind, key=one.key) for one in done.changes]
+        return cls(path=done.path, changes=touched, merged=done.merged, advice=done.advice)
+
+
+class Committed(Answer):
+    commit: str
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A session and where it edits; `names` knows its files, which are named from `here`. `tree`: the shared one."""
+
+    site: Site
+    session: Session
+    place: Shared | Plain
+    names: Tree | Plain
+    here: Path
+    tree: Tree | None = None
+
+    def path(self, name: str) -> str:
+        return self.names.path(name, self.here)
+
+    def commit(self, message: str) -> str:
+        """What the session changed; the id of the commit. Raises Conflict, or GitError."""
+        if not message.strip():
+            raise InputError("A commit needs a message.")
+        if self.tree is None:
+            return _commit_with_git(self.here, message)
+        from intarsia.run import sharing
+
+        repository = self.site.repository
+        target = repository.target(self.site.config.land.target)
+        return sharing.commits_of(self.tree, repository, target, self.session).commit(message)
+
+
+def desk_of(site: Site, session: Session | None, here: Path | None = None) -> Desk:
+    """`here`: where in its tree the session stands, if not at its root.
+
+    Raises NotReady for who is no session, or has no workspace now.
+    """
+    if session is None:
+        raise NotReady(
+            "This is for the sessions of intarsia run: here is none.", hint="Edit the file with what you like."
+        )
+    if session.stage in sessions.ENDED:
+        raise NotReady(f"The session {session.id} has ended.")
+    from intarsia.run import sharing  # and with it the grammars
+    from intarsia.workspace.plain import Plain
+
+    config, database = site.config, site.database
+    if session.workspace is None and config.workspace.kind == "shared":
+        tree = site.shared_tree()
+        shared = sharing.in_tree(tree, database, config, session.id)
+        return Desk(site, session, shared, tree, here or tree.root, tree)
+    worktree = worktree_of(site, session)
+    advised = sharing.arbiter(database, config, session.id, shared=False)
+    plain = Plain(worktree.path, worktree.tmp, advised)
+    return Desk(site, session, plain, plain, here or worktree.path)
+
+
+def worktree_of(site: Site, session: Session) -> Worktree:
+    """Raises NotReady when it has none."""
+    from intarsia.workspace import pool
+
+    if session.workspace is None:
+        raise NotReady(f"The session {session.id} has no workspace.")
+    return pool.worktree(site.repository, session.workspace)
+
+
+def unfinished(site: Site, session: Session) -> str:
+    """What the gate would say at once to a turn that ended now; empty when nothing is missing."""
+    from intarsia.run.unfinished import in_shared_tree, in_worktree
+
+    desk = desk_of(site, session)
+    if desk.tree is None:
+        return in_worktree(worktree_of(site, session), session.base or "")
+    from intarsia.run import sharing
+
+    target = site.repository.target(site.config.land.target)
+    return in_shared_tree(sharing.commits_of(desk.tree, site.repository, target, session))
+
+
+def _commit_with_git(here: Path, message: str) -> str:
+    """In a tree of one's own, by git as it is set up there, with the project's hooks."""
+    for argv in (["git", "add", "--all"], ["git", "commit", "--quiet", "-m", message]):
+        done = subprocess.run(argv, cwd=here, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise GitError(f"git {argv[1]} failed: {(done.stderr or done.stdout).strip()}")
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+    return head.stdout.strip()
+
+
+def _desk(caller: Caller) -> Desk:
+    with caller.database.transaction() as tx:
+        session = caller.session(tx)
+    return desk_of(caller.site, session)
+
+
+def _apply(caller: Caller, path: str, change: Change) -> Edited:
+    desk = _desk(caller)
+    return Edited.of(desk.place.apply(desk.path(path), change))
+
+
+@operation("files/read", Read, Contents)
+def read(caller: Caller, given: Read) -> Contents:
+    """The text of a file as it is now."""
+    desk = _desk(caller)
+    path = desk.path(given.path)
+    content = desk.place.read(path)
+    if content is None:
+        raise NotFound(f"There is no file {path}.")
+    try:
+        return Contents(path=path, text=content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8.", hint=f"intarsia read {path}") from error
+
+
+@operation("files/edit", Edit, Edited, waits=True)
+def edit(caller: Caller, given: Edit) -> Edited:
+    """Replace a text of a file. What others change in the same file meanwhile is kept."""
+    from intarsia.workspace.edits import exchange
+
+    return _apply(caller, given.path, exchange(_bytes(given.old), _bytes(given.new), everywhere=given.all))
+
+
+@operation("files/write", Write, Edited, waits=True)
+def write(caller: Caller, given: Write) -> Edited:
+    """Write a whole file. What others changed since it was read is kept."""
+    from intarsia.workspace.edits import Write as Whole
+
+    return _apply(caller, given.path, Whole(_bytes(given.text)))
+
+
+@operation("files/insert", Insert, Edited, waits=True)
+def insert(caller: Caller, given: Insert) -> Edited:
+    """Insert text beside a symbol."""
+    from intarsia.workspace.edits import insertion
+
+    return _apply(caller, given.path, insertion(_bytes(given.text), given.where, given.symbol))
+
+
+@operation("files/import", Import, Edited, waits=True)
+def import_(caller: Caller, given: Import) -> Edited:
+    """Add an import line to a file, unless it has it."""
+    from intarsia.workspace.edits import import_of
+
+    return _apply(caller, given.path, import_of(_bytes(given.statement)))
+
+
+@operation("files/remove", Remove, Edited, waits=True)
+def remove(caller: Caller, given: Remove) -> Edited:
+    """Delete a file."""
+    from intarsia.workspace.edits import Delete
+
+    return _apply(caller, given.path, Delete())
+
+
+@operation("files/move", Move, Changed, waits=True)
+def move(caller: Caller, given: Move) -> Changed:
+    """Give a file another name."""
+    desk = _desk(caller)
+    return Changed(path=desk.place.move(desk.path(given.path), desk.path(given.to))[0].path)
+
+
+@operation("files/commit", Commit, Committed, waits=True)
+def commit(caller: Caller, given: Commit) -> Committed:
+    """Commit what the session changed, and nothing of what others have in the same files."""
+    desk = _desk(caller)
+    return Committed(commit=desk.commit(given.message))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", errors="surrogateescape")
