@@ -8,7 +8,9 @@ place   a symbol that one side alone changed, and that is not as that side has i
 
 from __future__ import annotations
 
+import ast
 import re
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
@@ -73,15 +75,29 @@ def uncounted(base: bytes, ours: bytes, theirs: bytes, result: bytes) -> list[by
 
 def _syntax(base: Outline, ours: Outline, theirs: Outline, result: Outline) -> Iterator[Problem]:
     if result.broken:
-        known = _errors(ours) | _errors(theirs)
-        for error in sorted(_errors(result) - known):
+        for error in sorted(_errors(result) - _errors(ours) - _errors(theirs)):
             yield Problem("parse", f"neither side has this error of syntax: {_shown(error)}")
-    if result.language == "python" and _late_future(result) and not (_late_future(ours) or _late_future(theirs)):
+    if result.language != "python":
+        return
+    if _late_future(result) and not (_late_future(ours) or _late_future(theirs)):
         yield Problem("parse", "an import from __future__ does not come first")
+    # Where the grammar is at its wits' end, Python may not be.
+    if result.broken and _is_python(ours) and _is_python(theirs) and not _is_python(result):
+        yield Problem("parse", "Python can read both sides, but not the result")
+
+
+def _is_python(outline: Outline) -> bool:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            ast.parse(outline.data)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _errors(outline: Outline) -> set[bytes]:
-    """What the grammar could not read: each error with the lines it stands on."""
+    """What the grammar could not read: of each error the line on which it begins, as it may reach over all that
+    follows."""
     if not outline.broken or outline.language is None:
         return set()
     tree = parse(outline.data, outline.language)
@@ -92,9 +108,9 @@ def _errors(outline: Outline) -> set[bytes]:
         node = todo.pop()
         if node.is_error or node.is_missing:
             start = outline.data.rfind(b"\n", 0, node.start_byte) + 1
-            end = outline.data.find(b"\n", node.end_byte)
+            end = outline.data.find(b"\n", node.start_byte)
             found.add(b" ".join(outline.data[start : end if end >= 0 else None].split()))
-        elif node.has_error:
+        if node.has_error:
             todo += node.children
     return found
 
@@ -148,7 +164,10 @@ def _count(text: bytes) -> Counts:
 
 
 def _unaccounted(base: Counts, ours: Counts, theirs: Counts, result: Counts) -> Iterator[bytes]:
-    for piece in base.keys() | ours.keys() | theirs.keys() | result.keys():
+    # Most lines are in all four as often.
+    changed = {piece for piece, _ in (base.items() ^ result.items()) | (base.items() ^ ours.items())}
+    changed |= {piece for piece, _ in base.items() ^ theirs.items()}
+    for piece in sorted(changed):
         b, o, t, r = base[piece], ours[piece], theirs[piece], result[piece]
         if not piece or r == (t if o == b else o):
             continue
