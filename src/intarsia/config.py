@@ -205,6 +205,17 @@ class Sync(Model):
     retries: Annotated[int, Meta(ge=0, description="Failures in a row after which only `sync retry` tries again.")] = 8
 
 
+class Gateway(Model):
+    start: Annotated[
+        str,
+        Meta(
+            pattern="^(auto|off|required)$",
+            description="Whether intarsia run serves its agents over HTTP too; auto: where intarsia[gateway] is there.",
+        ),
+    ] = "auto"
+    port: Annotated[int, Meta(ge=0, le=65_535, description="Port on 127.0.0.1; 0: any free one.")] = 0
+
+
 class Config(Model):
     project: Annotated[Project, Meta(description="Which project this is.")] = field(default_factory=Project)
     database: Annotated[DatabaseSettings, Meta(description="Where state lives.")] = field(
@@ -222,6 +233,7 @@ class Config(Model):
         Meta(description="Commands that must pass on the exact tree that lands: NAME = 'command', or a table."),
     ] = field(default_factory=dict)
     policy: Annotated[Policy, Meta(description="What agents may run.")] = field(default_factory=Policy)
+    gateway: Annotated[Gateway, Meta(description="How agents talk back over HTTP.")] = field(default_factory=Gateway)
     queues: Annotated[dict[str, Queue], Meta(description="Queues by name; 'default' is always there.")] = field(
         default_factory=dict
     )
@@ -239,17 +251,6 @@ class Config(Model):
         if agent.driver != "command" or agent.confine:
             return agent
         return msgspec.structs.replace(agent, confine=self.run.confine)
-
-class Gateway(Model):
-    start: Annotated[
-        str,
-        Meta(
-            pattern="^(auto|off|required)$",
-            description="Whether intarsia run serves its agents over HTTP too; auto: where intarsia[gateway] is there.",
-        ),
-    ] = "auto"
-    port: Annotated[int, Meta(ge=0, le=65_535, description="Port on 127.0.0.1; 0: any free one.")] = 0
-
 
     def queues_of(self, agent: str) -> list[str]:
         """The queues that `agent` works on: its own, and those without a handler; raises ConfigError for none."""
@@ -271,7 +272,6 @@ class Loaded(Struct, frozen=True):
 
 
 def load(root: Path, environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None) -> Loaded:
-    gateway: Annotated[Gateway, Meta(description="How agents talk back over HTTP.")] = field(default_factory=Gateway)
     """Read `root/intarsia.toml`, if there; raises ConfigError with file, key path and the nearest valid name."""
     path = root / FILE
     values = _read(path)

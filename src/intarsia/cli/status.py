@@ -26,15 +26,13 @@ DAY = 86_400
 def status(output: Output, /, text: str | None) -> None:
     """Show the project: issues by status, running and parked sessions, leases.
 
-    \b
-    Example:
     With TEXT, for agents: say in a few words what you are doing, for the people who watch.
 
+    \b
+    Example:
       intarsia status
-    """
-    project = open_project()
       intarsia status "writing the tests for the parser"
-    with project.database.read() as tx:
+    """
     if text is not None:
         from intarsia.gateway import words
 
@@ -45,6 +43,8 @@ def status(output: Output, /, text: str | None) -> None:
 
 
 def _show(output: Output) -> None:
+    project = open_project()
+    with project.database.read() as tx:
         now = tx.now
         counts = issues.counts(tx)
         ready = len(issues.ready(tx))

@@ -13,6 +13,7 @@ from intarsia.run.desk import Desk
 from intarsia.run.guard import Guard
 from intarsia.run.place import Place
 from intarsia.run.resolution import in_message
+from intarsia.run.unfinished import in_worktree
 from intarsia.workspace.policy import Policy
 from intarsia.workspace.worktree import Worktree
 
@@ -26,7 +27,6 @@ class Seat:
     def limits(self) -> Limits:
         limits, agent = self._context.config.limits, self._context.agent
         wall = limits.wall if agent.wall is None else agent.wall
-from intarsia.run.unfinished import in_worktree
         idle = limits.idle if agent.idle is None else agent.idle
         return Limits(wall, idle, limits.output)
 
@@ -38,6 +38,7 @@ from intarsia.run.unfinished import in_worktree
             "INTARSIA_ROLE": "agent",
             "INTARSIA_TURN": str(row.turn),
             "INTARSIA_SECRET": secret.read(folder),
+            **({"INTARSIA_URL": self._context.url} if self._context.url else {}),
         }
         return Turn(
             session=row.id,
@@ -51,7 +52,6 @@ from intarsia.run.unfinished import in_worktree
             conversation=row.vendor_id or "",
             approver=Guard(self._policy(env), place.path, self._desk.approver(place)),
             tools=(*tools.for_session(self._context.database, row, self._show), *self._desk.tools()),
-            **({"INTARSIA_URL": self._context.url} if self._context.url else {}),
             objection=self._objection(place) if isinstance(place, Worktree) else None,
         )
 
