@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cli, conflicts, idle, index, inside, issues, locks, merge
+from benchmarks import cli, conflicts, idle, index, inside, issues, locks, merge, outline
 from benchmarks.support import Result
 
 SUITES = {
@@ -12,6 +12,7 @@ SUITES = {
     "issues": issues.measure,
     "idle": idle.measure,
     "locks": locks.measure,
+    "outline": outline.measure,
     "merge": merge.measure,
     "inside": inside.measure,
     "index": index.measure,

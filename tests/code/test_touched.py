@@ -340,3 +340,9 @@ def test_whole_lines_are_put_in_where_a_line_begins() -> None:
     base, new = b"def f\ndef h\n", b"def f\ndef g\ndef h\n"
     assert window(base, new) == Window(6, 6, 12)
     assert window(new, base) == Window(6, 12, 6)
+
+
+def test_a_comment_that_ends_far_away_is_seen() -> None:
+    source = "#define A 1\nint b;\n" + "int x{};\n" * 40 + "/* c */\nint d;\n"
+    found = touched(outline(source.encode(), "c"), source.replace("A 1", "A 1 /*").encode())
+    assert found == [FILE] or {change.key for change in found} > {"b", "A"}

@@ -83,7 +83,10 @@ def _number(change: Change, taken: Counter[str]) -> Change:
 
 def _outline_of(near: Region, new: bytes, language: str) -> tuple[list[Unit], Outline] | None:
     """The region's units as they are now; None when that can't be told without the rest of the file."""
-    made = outline(near.text(new), language)
+    text = near.text(new)
+    if text.count(b"/*") != text.count(b"*/"):  # what begins here may end anywhere
+        return None
+    made = outline(text, language)
     if made.language is None or made.broken:
         return None
     units = near.find(made)
