@@ -18,7 +18,7 @@ from msgspec import Meta, Struct, field
 from intarsia.errors import ConfigError
 
 FILE = "intarsia.toml"
-DRIVERS = ("claude", "codex", "command", "script")
+DRIVERS = ("acp", "claude", "codex", "command", "script")
 
 Seconds = Annotated[int, Meta(ge=0)]
 
@@ -136,11 +136,14 @@ class Agent(Model):
             description=f"What runs it: {', '.join(DRIVERS)}; empty: not intarsia.",
         ),
     ] = ""
+    agent: Annotated[
+        str, Meta(description="Which program the driver acp runs, such as 'gemini'; see: intarsia doctor.")
+    ] = ""
     model: Annotated[
         str, Meta(description="Model it uses, where its driver can say; empty: as the program has it.")
     ] = ""
     options: Annotated[
-        list[str], Meta(description="More arguments for the programs of claude and codex, such as '--max-turns=50'.")
+        list[str], Meta(description="More arguments for the programs of acp, claude and codex: '--max-turns=50'.")
     ] = field(default_factory=list)
     heartbeat: Annotated[
         int, Meta(ge=1, le=57_600, description="Seconds between its heartbeats; 1.5 times that ends its claims.")

@@ -31,7 +31,11 @@ def confinement(agent: Agent) -> Confinement:
 
 def programs() -> dict[str, Driver]:
     """The drivers of certain programs, as they are without settings."""
-    return {name: make(Agent(driver=name), Path()) for name in MAKERS if name not in ("command", "script")}
+    from intarsia.agents.acp_agents import AGENTS
+
+    own = [Agent(driver=name) for name in MAKERS if name not in ("acp", "command", "script")]
+    others = {f"acp {name}": make(Agent(driver="acp", agent=name), Path()) for name in AGENTS}
+    return {agent.driver: make(agent, Path()) for agent in own} | others
 
 
 def _command(agent: Agent, root: Path) -> Driver:
@@ -44,6 +48,12 @@ def _script(agent: Agent, root: Path) -> Driver:
     from intarsia.agents.script import ScriptDriver
 
     return ScriptDriver(root / Path(agent.scenario).expanduser())
+
+
+def _acp(agent: Agent, root: Path) -> Driver:
+    from intarsia.agents.acp import AcpDriver
+
+    return AcpDriver(agent.agent, agent.command, agent.model, agent.options)
 
 
 def _claude(agent: Agent, root: Path) -> Driver:
@@ -59,6 +69,7 @@ def _codex(agent: Agent, root: Path) -> Driver:
 
 
 MAKERS: dict[str, Callable[[Agent, Path], Driver]] = {
+    "acp": _acp,
     "claude": _claude,
     "codex": _codex,
     "command": _command,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from intarsia.agents import (
     ToolUse,
     Turn,
     TurnEnd,
+    Unenforced,
     Usage,
     Waiting,
 )
@@ -41,7 +43,7 @@ class Wire:
     """The program of one turn: its process, its lines, and the events made of them.
 
     `hear` gets each object it says, in a thread; it calls `send`, `tell` and at the end `finish`. `gone` says what it
-    means that the program ended, with this exit code, before that.
+    means that the program ended, with this exit code, before that. After the turn it gets `patience` seconds to end.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class Wire:
         env: Mapping[str, str],
         hear: Callable[[Json], None],
         gone: Callable[[int], TurnEnd],
+        patience: float = GRACE,
     ) -> None:
         self.aside = Aside()
+        self._patience = patience
         self._turn = turn
         self._hear = hear
         self._gone = gone
@@ -93,8 +97,9 @@ class Wire:
             self._ended.set()
 
     def abort(self, end: TurnEnd) -> None:
-        """The turn is over, and the program must not do another thing."""
-        self._process.kill()
+        """The turn is over, and the program must not do another thing, nor what stands behind a shim of it."""
+        if self._process.poll() is None:  # then its process group is its own, as it began it
+            os.killpg(self._process.pid, signal.SIGKILL)
         self.finish(end)
 
     def events(self) -> Iterator[AgentEvent]:
@@ -121,7 +126,7 @@ class Wire:
         self.aside.end()
         self._writer.submit(self._process.stdin.close if self._process.stdin else bool)
         try:
-            code = self._process.wait(GRACE)
+            code = self._process.wait(self._patience)
         except subprocess.TimeoutExpired:
             code = 0  # something it started keeps it; whoever runs the turn ends what is left
         self._release()
@@ -203,6 +208,8 @@ def _line(event: AgentEvent) -> str:
             return f"  {'✓' if ok else '✗'} {one_line(text)}".rstrip()
         case RateLimit(text, _):
             return f"… {text}"
+        case Unenforced(text):
+            return f"! {text}"
         case TurnEnd(outcome, detail):
             return f"[{outcome}] {detail}".rstrip()
         case Conversation() | Usage() | Waiting():

@@ -70,7 +70,7 @@ def choose_agent(config: Config) -> tuple[str, Agent]:
     driver, colon, rest = chosen.partition(":")
     if colon and driver.strip() in DRIVERS:
         name, given = driver.strip(), rest.strip()
-        takes = {"command": "command", "script": "scenario"}.get(name, "model")
+        takes = {"acp": "agent", "command": "command", "script": "scenario"}.get(name, "model")
         return name, msgspec.convert({"driver": name, takes: given}, Agent)
     if chosen:
         if chosen not in config.agents:

@@ -1,0 +1,137 @@
+"""What we know of agents that speak the Agent Client Protocol: how each is started, and how it is made to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_SHELL = "A command that was allowed does what it does with all rights that you have: there is no sandbox."
+_NO_REASON = "A no reaches its model without a reason until it ends its turn; it is told why then."
+_ENDS = "A no ends its turn; it is told why, and goes on."
+
+
+@dataclass(frozen=True)
+class AcpAgent:
+    """One agent. `settings` make it ask: its options for a session, or `mode`, and the values they need.
+
+    `methods`: of its ways to log in, the one for the key in this variable. `reads_unasked`: it runs commands that it
+    takes for harmless without asking; anything else that it does without asking ends its turn. `reads`, `writes` and
+    `terminals`: whether it is offered to read and write files, and to run commands, through us.
+    """
+
+    program: str
+    arguments: tuple[str, ...] = ()
+    package: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    methods: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""  # its argument that names the model; without one, an option of the session does
+    reads_unasked: bool = False
+    reads: bool = True
+    writes: bool = True
+    terminals: bool = True
+    patience: float = 5.0  # seconds it gets to end by itself
+    tried: str = ""  # the version that our tests ran
+    weaker: tuple[str, ...] = ()
+
+
+# One that we know nothing of: it is offered all, and whatever it does without asking ends its turn.
+UNKNOWN = AcpAgent(
+    "",
+    weaker=(
+        "What it does without asking, and does not tell, is noticed only when it lands.",
+        _SHELL,
+        _NO_REASON,
+    ),
+)
+
+AGENTS: Mapping[str, AcpAgent] = {
+    "gemini": AcpAgent(
+        "gemini",
+        ("--acp",),
+        package="@google/gemini-cli",
+        settings={"mode": "default"},
+        env={"GEMINI_CLI_NO_RELAUNCH": "true"},
+        methods={"GEMINI_API_KEY": "gemini-api-key"},
+        model="--model=",
+        reads=False,  # it takes our word that a file is not there for a failure, and then can't create it
+        terminals=False,
+        patience=0.5,  # some versions go on for long after their input has ended
+        weaker=("It does not always find the conversation to go on with, and begins a new one.", _SHELL, _NO_REASON),
+    ),
+    "copilot": AcpAgent(
+        "copilot",
+        ("--acp",),
+        package="@github/copilot",
+        settings={"mode": "https://agentclientprotocol.com/protocol/session-modes#agent", "allow_all": "off"},
+        env={"COPILOT_AUTO_UPDATE": "false"},
+        model="--model=",
+        reads=False,
+        writes=False,
+        terminals=False,
+        reads_unasked=True,
+        weaker=(_ENDS, "Commands that it takes for harmless it runs without asking.", _SHELL),
+    ),
+    "opencode": AcpAgent(
+        "opencode",
+        ("acp",),
+        package="opencode-ai",
+        settings={"mode": "build"},
+        env={
+            "OPENCODE_PERMISSION": '{"edit": "ask", "bash": "ask", "webfetch": "ask", "external_directory": "ask"}',
+            "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        },
+        reads=False,
+        writes=False,
+        terminals=False,
+        weaker=(
+            "It tells nobody whether it asks: that it does not is noticed when it has done something.",
+            _ENDS,
+            _SHELL,
+        ),
+    ),
+    "claude-agent-acp": AcpAgent(
+        "claude-agent-acp",
+        package="@agentclientprotocol/claude-agent-acp",
+        settings={"mode": "default"},
+        reads=False,
+        writes=False,
+        terminals=False,
+        reads_unasked=True,
+        weaker=(
+            "What your own settings of Claude Code allow it does without asking; an edit among that ends its turn.",
+            "The driver claude asks for everything.",
+            _SHELL,
+            _NO_REASON,
+        ),
+    ),
+    "codex-acp": AcpAgent(
+        "codex-acp",
+        package="@agentclientprotocol/codex-acp",
+        settings={"mode": "read-only"},
+        methods={"CODEX_API_KEY": "api-key", "OPENAI_API_KEY": "api-key"},
+        reads=False,
+        writes=False,
+        terminals=False,
+        reads_unasked=True,
+        weaker=(
+            "Commands run in its read-only sandbox without asking; those that leave it ask, and have all your rights.",
+            _ENDS,
+        ),
+    ),
+    "cursor": AcpAgent(
+        "cursor-agent",
+        ("acp",),
+        settings={"mode": "agent"},
+        env={},
+        model="--model=",
+        weaker=("None of our tests ever ran it.", _SHELL, _NO_REASON),
+    ),
+    "goose": AcpAgent(
+        "goose",
+        ("acp",),
+        settings={"mode": "approve"},
+        env={"GOOSE_MODE": "approve"},
+        weaker=("None of our tests ever ran it.", _SHELL, _NO_REASON),
+    ),
+}
