@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cli, conflicts, idle, index, inside, issues, locks, merge, outline
+from benchmarks import cli, conflicts, idle, index, inside, issues, locks, merge, outline, registry, shared
 from benchmarks.support import Result
 
 SUITES = {
@@ -17,6 +17,8 @@ SUITES = {
     "inside": inside.measure,
     "index": index.measure,
     "conflicts": conflicts.measure,
+    "registry": registry.measure,
+    "shared": shared.measure,
 }
 
 

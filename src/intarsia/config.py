@@ -84,6 +84,10 @@ class Workspace(Model):
     wait: Annotated[
         int, Meta(ge=0, description="Seconds an edit of the shared tree waits for a symbol that another session holds.")
     ] = 60
+    append: Annotated[
+        list[str],
+        Meta(description="Symbols of a shared tree that all may add to at once, as in 'registry.py#register_all'."),
+    ] = field(default_factory=list)
     setup: Annotated[str, Meta(description="Shell command that prepares a fresh workspace, such as 'npm ci'.")] = ""
     setup_timeout: Annotated[int, Meta(ge=1, description="Seconds the setup command may take.")] = 600
     keep: Annotated[

@@ -311,3 +311,41 @@ def test_what_a_session_left_that_others_gave_up_is_swept(project: Sandbox) -> N
     assert on_disk(project) == CODE
     assert "return 2" in project.show("a.py", f"refs/intarsia/archive/{session}/end/work")
     assert set(remembered(project).values()) == {0}
+
+
+REGISTRY = "def register(found):\n    return found\n"
+
+
+def test_what_all_may_add_to_is_added_to_at_the_same_time(sandbox: Sandbox) -> None:
+    """Each session holds it from its edit until it has landed, together with the others, and commits its line only."""
+    prepare(sandbox, "append = ['registry.py#register']\nwait = 0\n")
+    sandbox.commit("registry.py", REGISTRY, "Registry")
+    agents: dict[str, list[list[Step]]] = {}
+    for name in "abc":
+        sandbox.issue(f"it-{name}")
+        line = f"    found['{name}'] = {name!r}\n    return found"
+        agents[f"it-{name}"] = [
+            [{"replace": "registry.py", "old": "    return found", "new": line}, {"wait": 0.5}, {"commit": name}]
+        ]
+    sandbox.ok("run", "--agent", sandbox.scenario(agents))
+    lines = [f"    found['{name}'] = {name!r}" for name in "abc"]
+    assert sorted(sandbox.show("registry.py").splitlines()[1:-1]) == lines
+    assert on_disk(sandbox, "registry.py") == sandbox.show("registry.py") + "\n"
+    for commit in sandbox.git("log", "-3", "--format=%H").split():
+        diff = sandbox.git("show", "--format=", "--unified=0", commit, "--", "registry.py").splitlines()
+        assert len([part for part in diff if part.startswith(("+ ", "- "))]) == 1
+
+
+def test_changing_what_others_add_to_is_refused(sandbox: Sandbox) -> None:
+    prepare(sandbox, "append = ['registry.py#register']\nwait = 0\n")
+    sandbox.commit("registry.py", REGISTRY, "Registry")
+    add: Step = {"replace": "registry.py", "old": "    return found", "new": "    found[1] = 1\n    return found"}
+    alter: Step = {"replace": "registry.py", "old": "    return found", "new": "    return dict(found)"}
+    sandbox.issue("it-a")
+    sandbox.issue("it-b")
+    run = sandbox.start(
+        "run", "--agent", sandbox.scenario({"it-a": [[add, {"hang": True}]], "it-b": [[{"wait": 0.5}, alter]]})
+    )
+    until(lambda: sandbox.sessions("it-b") and sandbox.sessions("it-b")[0]["stage"] == "failed")
+    assert "code:registry.py#register (append)" in sandbox.sessions("it-b")[0]["reason"]
+    stop(run)

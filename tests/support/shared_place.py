@@ -25,7 +25,7 @@ class Place:
         self.tree = self.open()
 
     def open(self) -> Tree:
-        return Tree.of(self.root, self.branch.get, self.adopted.append)
+        return Tree.of(self.root, lambda path, _: self.branch.get(path), self.adopted.append)
 
     def session(self, name: str, arbiter: Asked = lambda needs: "") -> Shared:
         return Shared(self.tree, name, arbiter)

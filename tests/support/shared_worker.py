@@ -8,11 +8,10 @@ from __future__ import annotations
 import random
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from intarsia.workspace.edits import Write
-from intarsia.workspace.shared import Shared, Tree
+from intarsia.workspace.shared import Committed, Shared, Tree
 
 FILE = "module.py"
 STALE = 2 / 3
@@ -27,10 +26,10 @@ def module(functions: int, filler: int = 4) -> bytes:
     return "".join(parts).encode()
 
 
-def committed(root: Path) -> Callable[[str], bytes | None]:
+def committed(root: Path) -> Committed:
     """The branch of a tree without git: its files as they were at the start."""
     place = root / ".intarsia" / "committed"
-    return lambda path: (place / path).read_bytes() if (place / path).is_file() else None
+    return lambda path, _: (place / path).read_bytes() if (place / path).is_file() else None
 
 
 def open_tree(root: Path) -> Tree:

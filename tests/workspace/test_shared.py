@@ -374,7 +374,7 @@ def die_in(root: Path, branch: Mapping[str, bytes], change: Edit, path: str, kil
     code = 1
     with contextlib.suppress(BaseException):
         boundaries = Boundaries(kill_at)
-        tree = Tree.of(root, branch.get, lambda adopted: None)
+        tree = Tree.of(root, lambda path, _: branch.get(path), lambda adopted: None)
         watched = {"os.rename", "os.remove", "os.link", "open", "sqlite3.connect"}
         replacing._exchange = boundaries.around(replacing._exchange)
         tree.versions.drop_intent = boundaries.around(tree.versions.drop_intent)  # type: ignore[method-assign]

@@ -92,7 +92,7 @@ def _sweep_tree(project: Project) -> None:
     from intarsia.run import sharing  # and with it the grammars
 
     target = project.repository.target(project.config.land.target)
-    tree = sharing.open_tree(project.repository, project.database, target)
+    tree = sharing.open_tree(project.repository, project.database, project.config, target)
     sharing.sweep(tree, project.repository, project.database, project.config, target)
 
 

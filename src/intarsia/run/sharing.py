@@ -7,7 +7,7 @@ from intarsia.kernel import events, leases, messages, sessions
 from intarsia.kernel.database import Database, Transaction
 from intarsia.kernel.overlap import Advised, Arbiter, Overlapping, Refused, policy_of
 from intarsia.kernel.sessions import Session
-from intarsia.workspace.commits import SessionCommits, content_at
+from intarsia.workspace.commits import Branch, SessionCommits
 from intarsia.workspace.portion import Portion
 from intarsia.workspace.repository import Repository
 from intarsia.workspace.shared import Adopted, Asked, Needs, Shared, Tree
@@ -15,15 +15,13 @@ from intarsia.workspace.shared import Adopted, Asked, Needs, Shared, Tree
 ACTOR = "intarsia"
 
 
-def open_tree(repository: Repository, database: Database, target: str) -> Tree:
+def open_tree(repository: Repository, database: Database, config: Config, target: str) -> Tree:
     """The tree at the repository's root; `target` is the branch it belongs to, empty for the one checked out."""
     repository.make_state()
     branch = f"refs/heads/{target}" if target else "HEAD"
 
-    def committed(path: str) -> bytes | None:
-        return content_at(repository, branch, path)
-
-    return Tree.of(repository.root, committed, lambda adopted: tell(database, adopted))
+    content = Branch(repository, branch).content
+    return Tree.of(repository.root, content, lambda adopted: tell(database, adopted), config.workspace.append)
 
 
 def in_tree(tree: Tree, database: Database, config: Config, session: str) -> Shared:

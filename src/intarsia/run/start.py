@@ -59,7 +59,7 @@ def _shared_tree(repository: Repository, database: Database, config: Config, tar
         )
     from intarsia.run import sharing  # and with it the grammars
 
-    tree = sharing.open_tree(repository, database, target)
+    tree = sharing.open_tree(repository, database, config, target)
     sharing.sweep(tree, repository, database, config, target)
     return tree
 

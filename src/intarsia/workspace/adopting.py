@@ -22,7 +22,7 @@ def settle(tree: Tree, path: str) -> bytes | None:
     disk = replacing.read(tree.root / path)
     file = tree.versions.file(path)
     if file is None:
-        _remember(tree, path, disk, outside=disk != tree.committed(path))
+        _remember(tree, path, disk, outside=disk != tree.committed(path, disk))
     elif file.known != name_of(disk):
         _adopt(tree, path, file, disk)
     return disk
@@ -111,5 +111,5 @@ def _adopt(tree: Tree, path: str, file: File, disk: bytes | None) -> None:
     with tree.versions.change():
         name = tree.versions.keep(disk)
         good = name if is_whole(path, disk) else file.good
-        tree.versions.set_file(path, File(name, good, outside=disk != tree.committed(path)))
+        tree.versions.set_file(path, File(name, good, outside=disk != tree.committed(path, disk)))
     tree.adopted(Adopted(path, symbols_between(path, before, disk)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intarsia.code.leases import needs
+from intarsia.workspace.appending import needs_of
 from intarsia.workspace.edits import Proposal, changes_of
 from intarsia.workspace.joining import Overlap, join
 from intarsia.workspace.replacing import Busy, Moved
@@ -67,7 +67,8 @@ class Portion:
             base, own = self._versions.data(row.base), self._versions.data(row.own)
             if row.changed:
                 proposal = Proposal(base, own, believed=None, follows_disk=False)
-                self._arbiter(needs(row.path, changes_of(row.path, proposal, None)))
+                changes = changes_of(row.path, proposal, None)
+                self._arbiter(needs_of(row.path, proposal, changes, self._tree.appends))
             if row.out:
                 self._change(row, base, own, (base, own))
 
@@ -131,8 +132,8 @@ class Portion:
 
     def _converge(self, path: str) -> None:
         """Nobody's work is in the file any more, so it differs from the branch at most in the order of what landed."""
-        committed = self._tree.committed(path)
         with self._tree.alone_with(path) as disk:
+            committed = self._tree.committed(path, disk)
             file = self._versions.file(path)
             if disk == committed:
                 with self._versions.change():

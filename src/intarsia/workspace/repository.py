@@ -133,6 +133,13 @@ class Repository:
         return current
 
     def tip(self, branch: str) -> str | None:
+        """The branch's commit; git is asked unless it is one that is known here already."""
+        try:
+            loose = (self.git_dir / "refs/heads" / branch).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            loose = ""
+        if loose in self._trees:
+            return loose
         return self.git.try_line("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}")
 
     def refs(self) -> dict[str, str]:

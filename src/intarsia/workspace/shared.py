@@ -12,16 +12,16 @@ the session made of the branch's version, without what others have in there: tha
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from intarsia.code.leases import needs
 from intarsia.code.touched import Change
 from intarsia.errors import InputError
 from intarsia.kernel.modes import Mode
 from intarsia.workspace import adopting, replacing
+from intarsia.workspace.appending import add_to, needs_of
 from intarsia.workspace.edits import Edit, Proposal, changes_of
 from intarsia.workspace.joining import Overlap, graft, join
 from intarsia.workspace.mutex import alone
@@ -33,6 +33,8 @@ TRIES = 30
 """How often a program that asks nobody may be quicker before an edit is given up."""
 
 Needs = Mapping[str, Mode]
+Committed = Callable[[str, bytes | None], bytes | None]
+"""The branch's version of a file; with what it probably is, which spares reading it."""
 Asked = Callable[[Needs], str]
 """Takes leases: returns what the session should know, raises where it may not go on."""
 
@@ -47,19 +49,25 @@ class Adopted:
 
 @dataclass(frozen=True)
 class Tree:
-    """The working tree at `root`, its memory, the branch's version of a file, and who is told of foreign changes."""
+    """The working tree at `root`, its memory, the branch's version of a file, and who is told of foreign changes.
+
+    `appends`: patterns of the symbols that all may add to, see appending.py.
+    """
 
     root: Path
     state: Path
     versions: Versions
-    committed: Callable[[str], bytes | None]
-    adopted: Callable[[Adopted], None] = field(default=lambda _: None)
+    committed: Committed
+    adopted: Callable[[Adopted], None]
+    appends: Sequence[str] = ()
 
     @classmethod
-    def of(cls, root: Path, committed: Callable[[str], bytes | None], adopted: Callable[[Adopted], None]) -> Tree:
+    def of(
+        cls, root: Path, committed: Committed, adopted: Callable[[Adopted], None], appends: Sequence[str] = ()
+    ) -> Tree:
         state = root / STATE
         (state / "shared" / "spare").mkdir(parents=True, exist_ok=True)
-        return cls(root, state, Versions(state), committed, adopted)
+        return cls(root, state, Versions(state), committed, adopted, appends)
 
     def path(self, name: str | Path, here: Path | None = None) -> str:
         """The name of a file from the root, links resolved; raises InputError for what is not the project's."""
@@ -172,7 +180,7 @@ class Shared:
         seen = self._versions.seen(self.session, path)
         proposal = edit.propose(path, disk, None if seen is None else (self._versions.data(seen),))
         changes = changes_of(path, proposal, self._last_good(path, proposal.base))
-        return Plan(disk, proposal, changes, needs(path, changes))
+        return Plan(disk, proposal, changes, needs_of(path, proposal, changes, self.tree.appends))
 
     def _last_good(self, path: str, base: bytes | None) -> bytes | None:
         """The version without errors that the base came from, if it is the file as it is known, and broken."""
@@ -190,7 +198,7 @@ class Shared:
                     if _lacking(plan, granted):
                         raise Moved(path)
                     own = self._own_part(path, plan)
-                result = join(path, plan.proposal.base, disk, plan.proposal.wanted)
+                result = self._joined(path, plan, disk)
                 self._write(path, plan.proposal, own, disk, result)
         return Done(path, plan.changes, result, result != plan.proposal.wanted)
 
@@ -199,25 +207,52 @@ class Shared:
 
         Where that can't be told apart line by line, the units that it holds are its own as they stand.
         """
-        base, own = self._own_so_far(path)
+        base, own = self._own_so_far(path, plan.disk)
         seen, wanted = plan.proposal.base, plan.proposal.wanted
         try:
             return base, join(path, seen, own, wanted)
         except Overlap:
-            newest = self.tree.committed(path)
+            newest = self.tree.committed(path, plan.disk)
             base, own = newest, join(path, base, newest, own)
         try:
-            return base, join(path, seen, own, wanted)
+            return base, self._joined(path, plan, own)
         except Overlap as overlap:
-            grafted = graft(path, own, wanted, [change.key for change in plan.changes])
+            keys = [change.key for change in plan.changes]
+            grafted = graft(path, own, wanted, keys) if self._are_ours(path, plan, keys) else None
             if grafted is None:
                 raise overlap
             return base, grafted
 
-    def _own_so_far(self, path: str) -> tuple[bytes | None, bytes | None]:
+    @staticmethod
+    def _joined(path: str, plan: Plan, other: bytes | None) -> bytes | None:
+        """Another version with the proposal in it; raises Overlap. Where all may add, the order does not matter."""
+        try:
+            return join(path, plan.proposal.base, other, plan.proposal.wanted)
+        except Overlap:
+            if set(plan.needs.values()) != {"append"}:
+                raise
+            added = add_to(path, other, plan.proposal, [change.key for change in plan.changes])
+            if added is None:
+                raise
+            return added
+
+    def _are_ours(self, path: str, plan: Plan, keys: list[str]) -> bool:
+        """Whether no other session has a part in these symbols: none may add to them, or had them while we did not."""
+        if "append" in plan.needs.values():
+            return False
+        for other in self._versions.owners(path):
+            row = self._versions.own(other, path)
+            if other != self.session and row is not None:
+                base, own = self._versions.data(row.base), self._versions.data(row.own)
+                theirs = changes_of(path, Proposal(base, own, None, follows_disk=False), None)
+                if {change.key for change in theirs} & {*keys, ""}:
+                    return False
+        return True
+
+    def _own_so_far(self, path: str, disk: bytes | None) -> tuple[bytes | None, bytes | None]:
         row = self._versions.own(self.session, path)
         if row is None:
-            committed = self.tree.committed(path)
+            committed = self.tree.committed(path, disk)
             return committed, committed
         return self._versions.data(row.base), self._versions.data(row.own)
 

@@ -50,7 +50,8 @@ class SharedLanding(Landing):
                 f"Ready to land, but {self.target} is not checked out in {root}.",
                 hint=f"git switch {self.target}, then: intarsia run",
             )
-        self._refuse_staged(_changes(self._git.run("diff-tree", "-r", "-z", tip, candidate.commit)))
+        changes = _changes(self._git.run("diff-tree", "-r", "-z", tip, candidate.commit))
+        free = self._free(changes)
         # Written first: whoever lands next brings the index up to date if we are killed behind the next step.
         self._write_note(tip, candidate.commit)
         try:
@@ -60,7 +61,8 @@ class SharedLanding(Landing):
             if self.tip() == candidate.tip:
                 raise
             return False
-        self._settle()
+        self._update_index(free)
+        self._note.unlink(missing_ok=True)
         return True
 
     def _write_note(self, old: str, new: str) -> None:
@@ -77,11 +79,11 @@ class SharedLanding(Landing):
         if self._git.call("merge-base", "--is-ancestor", new, f"refs/heads/{self.target}", ok=(0, 1)).returncode == 0:
             changes = _changes(self._git.run("diff-tree", "-r", "-z", old, new))
             staged = self._staged(changes)
-            entries = "".join(_line(entry) for entry in changes if staged.get(entry.path, _ABSENT) == entry.old)
-            self._update_index(entries)
+            self._update_index([entry for entry in changes if staged.get(entry.path, _ABSENT) == entry.old])
         self._note.unlink(missing_ok=True)
 
-    def _refuse_staged(self, changes: list[Entry]) -> None:
+    def _free(self, changes: list[Entry]) -> list[Entry]:
+        """What the index has as the branch has it now; raises InTheWay for a file of which it has something else."""
         staged = self._staged(changes)
         others = [e.path for e in changes if staged.get(e.path, _ABSENT) not in (e.old, e.new)]
         if others:
@@ -89,6 +91,7 @@ class SharedLanding(Landing):
                 f"Ready to land, but you have staged other changes of {', '.join(map(shown, others))}.",
                 hint="Commit or unstage them, then: intarsia run",
             )
+        return [entry for entry in changes if staged.get(entry.path, _ABSENT) == entry.old]
 
     def _staged(self, changes: list[Entry]) -> dict[str, tuple[str, str]]:
         """The entries of the user's index for these files; of one in conflict, what never equals a version."""
@@ -102,7 +105,8 @@ class SharedLanding(Landing):
                 found[path] = (mode, oid) if stage == "0" else ("unmerged", oid)
         return found
 
-    def _update_index(self, entries: str) -> None:
+    def _update_index(self, changes: list[Entry]) -> None:
+        entries = "".join(_line(entry) for entry in changes)
         deadline = time.monotonic() + LOCKED_SECONDS
         while entries:
             done = self._git.call("update-index", "-z", "--index-info", stdin=entries, ok=range(256))
