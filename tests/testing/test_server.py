@@ -121,7 +121,50 @@ class OpenAI(Api):
         return response
 
 
-@pytest.fixture(params=[Anthropic, OpenAI])
+class Chat(Api):
+    path = "/v1/chat/completions"
+
+    def body(self, *turns: str, **more: Any) -> Json:
+        def message(index: int, turn: str) -> Json:
+            if turn.startswith("tool: "):
+                return {"role": "tool", "tool_call_id": "c", "content": turn}
+            return {"role": ("user", "assistant")[index % 2], "content": turn}
+
+        system = {"role": "system", "content": "Be brief."}
+        return {"model": "m", "tools": TOOLS, "messages": [system, *map(message, range(len(turns)), turns)]} | more
+
+    def text(self, answer: Json) -> str:
+        return str(answer["choices"][0]["message"]["content"])
+
+    def of_stream(self, events: list[Json]) -> Json:
+        choices = [event["choices"][0] for event in events if event["choices"]]
+        message: Json = {}
+        for choice in choices:
+            message |= choice["delta"]
+        return {**events[-1], "choices": [{"message": message, "finish_reason": choices[-1]["finish_reason"]}]}
+
+
+class Gemini(Api):
+    path = "/v1beta/models/m:generateContent"
+
+    def body(self, *turns: str, **more: Any) -> Json:
+        def content(index: int, turn: str) -> Json:
+            if turn.startswith("tool: "):
+                return {"role": "user", "parts": [{"functionResponse": {"name": "n", "response": {"output": turn}}}]}
+            return {"role": ("user", "model")[index % 2], "parts": [{"text": turn}]}
+
+        tools = [{"functionDeclarations": TOOLS}]
+        return {"tools": tools, "contents": list(map(content, range(len(turns)), turns))} | more
+
+    def text(self, answer: Json) -> str:
+        return "".join(part.get("text", "") for part in answer["candidates"][0]["content"]["parts"])
+
+    def of_stream(self, events: list[Json]) -> Json:
+        (event,) = events
+        return event
+
+
+@pytest.fixture(params=[Anthropic, OpenAI, Chat, Gemini])
 def api(request: pytest.FixtureRequest) -> Api:
     made: Api = request.param()
     return made
@@ -150,7 +193,8 @@ def send(
 
 
 def ask(server: ModelServer, api: Api, *turns: str, **more: Any) -> Json:
-    response = send(server, api.path, api.body(*turns, **more))
+    path = api.path.replace(":generateC", ":streamGenerateC") if more.get("stream") else api.path
+    response = send(server, path, api.body(*turns, **more))
     assert response.status == 200
     if not more.get("stream"):
         answer: Json = json.load(response)
@@ -158,9 +202,11 @@ def ask(server: ModelServer, api: Api, *turns: str, **more: Any) -> Json:
     assert (response.getheader("content-type") or "").startswith("text/event-stream")
     events = []
     for chunk in response.read().decode().strip().split("\n\n"):
-        name, data = chunk.split("\n")
+        *name, data = chunk.split("\n")
+        if data == "data: [DONE]":
+            continue
         event = json.loads(data.removeprefix("data: "))
-        assert name == f"event: {event['type']}"
+        assert name == ([f"event: {event['type']}"] if "type" in event else [])
         events.append(event)
     return api.of_stream(events)
 

@@ -27,17 +27,21 @@ class Dialect(Protocol):
 
     def answer(self, body: Json, step: Step) -> Json: ...
 
-    def stream(self, body: Json, step: Step) -> Iterator[Json]:
-        """The same answer as events, each with its `type`."""
+    def stream(self, body: Json, step: Step) -> Iterator[Json | str]:
+        """The same answer as events, with a `type` where the vendor gives them one."""
         ...
 
     def error(self, status: int) -> Json: ...
 
 
 def tool_names(body: Json) -> list[str]:
-    return [tool.get("name") or tool.get("type", "") for tool in body.get("tools") or []]
+    declared = [one for tool in body.get("tools") or [] for one in tool.get("functionDeclarations") or [tool]]
+    return [one.get("name") or one.get("function", {}).get("name") or one.get("type", "") for one in declared]
 
 
-def sent(event: Json) -> str:
+def sent(event: Json | str) -> str:
     """An event as it goes over the wire."""
-    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
+    if isinstance(event, str):
+        return f"data: {event}\n\n"
+    named = f"event: {event['type']}\n" if "type" in event else ""
+    return f"{named}data: {json.dumps(event)}\n\n"

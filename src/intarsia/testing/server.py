@@ -19,7 +19,9 @@ from starlette.routing import Route
 
 from intarsia.testing import place
 from intarsia.testing.anthropic import Messages
+from intarsia.testing.chat import Chat
 from intarsia.testing.dialect import Dialect, sent, tool_names
+from intarsia.testing.gemini import Gemini
 from intarsia.testing.log import Log, Request
 from intarsia.testing.openai import Responses
 from intarsia.testing.place import Place
@@ -100,6 +102,8 @@ class _Model:
         routes = [
             Route("/v1/messages", self._answering(Messages()), methods=["POST"]),
             Route("/v1/messages/count_tokens", self._count_tokens, methods=["POST"]),
+            Route("/v1/chat/completions", self._answering(Chat()), methods=["POST"]),
+            Route("/v1beta/models/{call:path}", self._answering(Gemini()), methods=["POST"]),
             Route("/v1/responses", self._answering(Responses()), methods=["POST"]),
             Route("/{path:path}", self._other, methods=METHODS),
         ]
@@ -125,7 +129,7 @@ class _Model:
             await asyncio.sleep(float("inf") if step.hang else step.delay)
             if status != 200:
                 return JSONResponse(dialect.error(status), status, headers=step.headers)
-            if body.get("stream"):
+            if body.get("stream") or received.url.path.endswith(":streamGenerateContent"):
                 return _streaming([sent(event) for event in dialect.stream(body, step)], step.cut, "text/event-stream")
             return _streaming([json.dumps(dialect.answer(body, step))], step.cut, "application/json")
 
