@@ -63,6 +63,7 @@ def tools(*pairs: str) -> Files:
 
 USES = {"app/main.py": "from app.tools import price\n\n\ndef main():\n    return price(1, 2)\n"}
 WITHOUT_PRICE = tools("def price(item, count):\n    return item * count\n", "")
+USES_BOX = {"app/main.py": "from app.tools import Box\n\nb = Box(1)\n"}
 SHRINK = tools("        return by\n", "        return by\n\n    def shrink(self, by):\n        return self._add(-by)\n")
 ADD_TIMES = tools("def _add(self, by)", "def _add(self, by, times)", "self._add(by)", "self._add(by, 1)")
 
@@ -84,7 +85,12 @@ ADD_TIMES = tools("def _add(self, by)", "def _add(self, by, times)", "self._add(
         ({"app/main.py": "from app import tools\n\ntools.price(1, 2)\n"}, tools("item, count", "item"), "arity"),
         ({"app/main.py": "import app.tools\n\napp.tools.price(1, 2)\n"}, tools("item, count", "item"), "arity"),
         ({"app/main.py": "import app.tools as t\n\nt.price(1, count=2)\n"}, tools("count", "times"), "arity"),
-        ({"app/main.py": "from app.tools import Box\n\nb = Box(1)\n"}, tools("self, size)", "self, a, size)"), "arity"),
+        (
+            {"app/main.py": "from app.tools import price\n\nprice(1, count=2)\n"},
+            tools("item, count", "count, item"),
+            "arity",
+        ),
+        (USES_BOX, tools("self, size)", "self, a, size)"), "arity"),
         (
             {"app/main.py": "def main():\n    from app.tools import price as p\n    return [p(1, 2) for x in ()]\n"},
             tools("item, count", "item"),
@@ -150,8 +156,20 @@ def test_what_is_provable(uses: Files, changes: Files, kind: str, swapped: bool)
         ({"app/main.py": "from app.tools import price\n\nprice(*[1, 2])\n"}, tools("item, count", "item")),
         ({"app/main.py": "from app.tools import price\n\nprice(1, **{})\n"}, tools("item, count", "item")),
         ({"app/main.py": "def main(box):\n    box.grow(1)\n"}, tools("def grow(self, by)", "def grow(self)")),
-        ({"app/main.py": "from app.tools import Box\n\nBox(1)\n"}, tools("class Box:", "@dataclass\nclass Box:")),
-        ({"app/main.py": "from app.tools import Box\n\nBox(1)\n"}, tools("class Box:", "class Box(Base):")),
+        (USES_BOX, tools("class Box:", "@dataclass\nclass Box:", "self, size)", "self, a, size)")),
+        (USES_BOX, tools("class Box:", "class Box(Base):", "self, size)", "self, a, size)")),
+        (
+            USES_BOX,
+            tools("class Box:", "class Box:\n    def __new__(cls, *args): ...\n", "self, size)", "self, a, size)"),
+        ),
+        ({"app/main.py": "if 1:\n    from app.tools import price\nprice(1, 2)\n"}, tools("item, count", "item")),
+        (
+            tools(
+                "    def grow(",
+                "    def shrink(self):\n        def price(a, b): ...\n        price(1, 2)\n\n    def grow(",
+            ),
+            tools("item, count", "item"),
+        ),
         (
             {"app/main.py": "from app.tools import price\nfrom os import *\n\nprice(1, 2)\n"},
             tools("item, count", "item"),
@@ -168,11 +186,13 @@ def test_what_is_provable(uses: Files, changes: Files, kind: str, swapped: bool)
         ({"app/main.py": "from app.tools import price\n\nprice(1, 2, 3)\n"}, tools("item, count", "item")),
         (USES, {**WITHOUT_PRICE, "app/other.py": "from app.tools import price\n"}),
         (USES, {**WITHOUT_PRICE, **USES}),
+        (USES, {**tools("item, count", "item"), "app/main.py": f"{USES['app/main.py']}\n\nx = 1\n"}),
+        ({"app/main.py": "from kit import price\n"}, {"data/kit.py": None}),
         ({**USES, **WITHOUT_PRICE}, {"app/other.py": "x = 1\n"}),
     ],
 )
 def test_what_is_not_provable(uses: Files, changes: Files) -> None:
-    base: Files = {"json.py": "price = 1\n"}
+    base: Files = {"json.py": "price = 1\n", "data/kit.py": "price = 1\n"}
     assert kinds(between(uses, changes, base)) == []
 
 
@@ -234,6 +254,13 @@ def test_what_may_be_there_twice(path: str, one: str, other: str) -> None:
     assert kinds(conflicts(base, ours, theirs, None, both)) == []
 
 
+def test_what_was_there_twice_before_is_nobodys_doing() -> None:
+    twice = "def f(): ...\ndef f(): ...\n"
+    texts = (twice, f"x = 1\n{twice}", f"{twice}y = 1\n", f"x = 1\n{twice}y = 1\n")
+    base, ours, theirs, both = ({"a.py": text.encode()} for text in texts)
+    assert kinds(conflicts(base, ours, theirs, None, both)) == []
+
+
 def test_accessors_and_what_is_static_have_a_name_for_themselves() -> None:
     one, two = "get x() { return 1 }\n", "set x(v) { }\nstatic x() { }\n"
     base, ours, theirs, both = ({"a.js": f"class A {{\n{text}}}\n".encode()} for text in ("", one, two, one + two))
@@ -248,7 +275,9 @@ def test_an_error_of_syntax_that_neither_side_has() -> None:
     ]:
         found = conflicts({path: b""}, {path: ours}, {path: theirs}, None, {path: both})
         assert [(each.kind, each.line) for each in found if each.provable] == [("parse", line)]
-        assert kinds(conflicts({path: b""}, {path: ours}, {path: both}, None, {path: both + b"\n"})) == []
+        for sides in ((ours, both), (both, theirs)):
+            one, two = ({path: side} for side in sides)
+            assert kinds(conflicts({path: b""}, one, two, None, {path: both + b"\n"})) == []
 
 
 def test_what_does_not_merge_is_left_to_others() -> None:
@@ -274,6 +303,21 @@ def test_notices_tell_the_later_writer() -> None:
         notices(between({"app/main.py": "def main(box):\n    return box.grow(1)\n"}, tools("def grow(", "def w(")))
         == []
     )
+
+
+def test_no_notice_where_there_is_nothing_to_look_at() -> None:
+    before: Files = {"app/main.py": "from app.tools import price\n\n\ndef main():\n    return price(*())\n"}
+    edited: Files = {"app/main.py": (before["app/main.py"] or "").replace("return", "yield")}
+    assert notices(between(edited, WITHOUT_PRICE, before)) == []  # who removed it has this user to look after too
+    loop: Files = {"app/loop.py": "def loop(a):\n    b = 1\n    if a:\n        loop(*a)\n    return b\n"}
+    inner: Files = {"app/loop.py": (loop["app/loop.py"] or "").replace("b = 1", "b = 2")}
+    outer: Files = {"app/loop.py": (loop["app/loop.py"] or "").replace("loop(a)", "loop(a, c=1)")}
+    assert notices(between(inner, outer, loop)) == []  # one unit, which the merge looks at
+    box: Files = {"app/main.py": "from app.tools import Box\n\n\ndef main(box: Box):\n    box.update(*())\n"}
+    common = BASE["app/tools.py"] or ""
+    update: Files = {"app/tools.py": common.replace("def grow", "def update")}
+    changed: Files = {"app/tools.py": common.replace("def grow(self, by)", "def update(self, by, more)")}
+    assert notices(between(box, changed, update)) == []  # every other class has such a method
 
 
 def test_notices_of_what_both_added() -> None:

@@ -145,13 +145,15 @@ def test_what_a_unit_depends_on() -> None:
         ),
         (
             {
-                "src/com/a/Tool.java": b"package com.a;\nclass Tool { int use(int a) { return 1; } }\n",
+                "src/com/a/Tool.java": b"package com.a;\n"
+                b"class Tool { int use(int a) { return 1; } int own() { return use(1); } }\n",
                 "src/com/b/Main.java": b"package com.b;\nimport com.a.Tool;\n"
                 b'class Main { int m(Tool t) { return t.use(1) /* .use */ + "t.use"; } }\n',
+                "src/com/d/Own.java": b"package com.d;\nimport com.a.Tool;\nclass Own { int m() { return use(1); } }\n",
                 "src/com/c/No.java": b"package com.c;\nclass No { int n(X t) { return t.use(1); } }\n",
             },
             "Tool.use",
-            [("src/com/b/Main.java", "Main.m")],
+            [("src/com/a/Tool.java", "Tool.own"), ("src/com/b/Main.java", "Main.m")],
         ),
         (
             {

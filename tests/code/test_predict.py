@@ -61,3 +61,11 @@ def test_claims_come_first_and_everything_has_a_reason(index: Index) -> None:
     assert found == {f"{CART}#Cart.total": "claimed", "issue:7": "claimed"}
     assert predicted(index, "rate()") == {"code:src/shop/tax.py#rate": "names rate"}
     assert predicted(index, "add `Cart.clear`") == {f"{CART}#Cart.clear": "names Cart.clear, which is not there yet"}
+
+
+def test_a_name_that_is_defined_all_over_names_nothing() -> None:
+    index = Index(None)
+    files = {f"a{number}.py": b"def set_up():\n    return %d\n" % number for number in range(9)}
+    index.refresh([(path, path) for path in files], files.get)
+    assert named(index, "Fix `set_up` and set_up()") == []
+    assert [each.uri for each in named(index, "Fix set_up() in a3.py")] == ["code:a3.py#set_up"]
