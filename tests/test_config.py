@@ -205,11 +205,14 @@ def test_a_wrong_variable_is_refused_by_its_name(tmp_path: Path, value: str) -> 
     assert message.startswith("INTARSIA_RUN_AGENTS: run.agents:")
 
 
+TABLES = ("checks", "agents", "queues", "sync", "prices")
+
+
 def test_every_setting_is_described_and_has_a_value(tmp_path: Path) -> None:
     described = describe()
     assert all(setting.description.endswith(".") for setting in described)
     keys = [setting.key for setting in described]
     assert len(set(keys)) == len(keys)
     fixed = {key for key in keys if "NAME" not in key}
-    assert fixed == {key for key in flatten(read(tmp_path).config) if key not in ("checks", "agents", "queues", "sync")}
+    assert fixed == {key for key in flatten(read(tmp_path).config) if key not in TABLES}
     assert {"checks.NAME.command", "agents.NAME.driver"} <= set(keys)

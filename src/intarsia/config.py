@@ -21,6 +21,8 @@ FILE = "intarsia.toml"
 DRIVERS = ("acp", "claude", "codex", "command", "script")
 
 Seconds = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0)]
+Dollars = Annotated[float, Meta(ge=0)]
 
 
 class Model(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -71,6 +73,32 @@ class Limits(Model):
         int, Meta(ge=0, description="Seconds an agent may print nothing; 0: no limit, as many print only at their end.")
     ] = 0
     output: Annotated[int, Meta(ge=1, description="Bytes an agent may print in one turn.")] = 64 * 1024 * 1024
+    session_turns: Annotated[Count, Meta(description="Turns that agents may have in a session; 0: no limit.")] = 0
+    session_tokens: Annotated[Count, Meta(description="Tokens, read and written, in a session; 0: no limit.")] = 0
+    session_cost: Annotated[Dollars, Meta(description="Dollars that a session may cost; 0: no limit.")] = 0
+    issue_turns: Annotated[Count, Meta(description="Turns in all sessions of an issue; 0: no limit.")] = 0
+    issue_tokens: Annotated[Count, Meta(description="Tokens in all sessions of an issue; 0: no limit.")] = 0
+    issue_cost: Annotated[Dollars, Meta(description="Dollars that an issue may cost; 0: no limit.")] = 0
+    run_turns: Annotated[Count, Meta(description="Turns in one `intarsia run`; 0: no limit.")] = 0
+    run_tokens: Annotated[Count, Meta(description="Tokens in one `intarsia run`; 0: no limit.")] = 0
+    run_cost: Annotated[Dollars, Meta(description="Dollars that one `intarsia run` may cost; 0: no limit.")] = 0
+    day_turns: Annotated[Count, Meta(description="Turns on one day (UTC) in the project; 0: no limit.")] = 0
+    day_tokens: Annotated[Count, Meta(description="Tokens on one day (UTC) in the project; 0: no limit.")] = 0
+    day_cost: Annotated[Dollars, Meta(description="Dollars on one day (UTC) in the project; 0: no limit.")] = 0
+    depth: Annotated[
+        Count, Meta(description="How deep sessions may start sessions that start sessions; 0: they start none.")
+    ] = 3
+
+
+class Price(Model):
+    input: Annotated[Dollars, Meta(description="Dollars for a million tokens that the model reads.")]
+    output: Annotated[Dollars, Meta(description="Dollars for a million tokens that it writes.")]
+    cached: Annotated[
+        Dollars | None, Meta(description="The same for those it reads from a cache; if not given: as input.")
+    ] = None
+    written: Annotated[
+        Dollars | None, Meta(description="The same for those it keeps in a cache; if not given: as input.")
+    ] = None
 
 
 class Workspace(Model):
@@ -229,7 +257,10 @@ class Config(Model):
         default_factory=DatabaseSettings
     )
     run: Annotated[Run, Meta(description="The issue loop.")] = field(default_factory=Run)
-    limits: Annotated[Limits, Meta(description="What one turn of an agent may use.")] = field(default_factory=Limits)
+    limits: Annotated[Limits, Meta(description="What agents may use.")] = field(default_factory=Limits)
+    prices: Annotated[
+        dict[str, Price], Meta(description="What models cost, by name; wins over what vendors say.")
+    ] = field(default_factory=dict)
     workspace: Annotated[Workspace, Meta(description="The directories agents work in.")] = field(
         default_factory=Workspace
     )
@@ -411,6 +442,8 @@ def _typed(values: dict[str, Any], origins: Mapping[str, str]) -> dict[str, Any]
             wanted = _bare(get_type_hints(hint, include_extras=True)[key])
             if wanted is int and re.fullmatch(r"-?\d+", text):
                 values[section][key] = int(text)
+            elif wanted is float and re.fullmatch(r"-?\d+(\.\d+)?", text):
+                values[section][key] = float(text)
             elif get_origin(wanted) is list:
                 values[section][key] = [part for part in text.split(",") if part]
     return values
@@ -452,7 +485,7 @@ def describe() -> list[Described]:
 def _describe(model: type[Struct], at: tuple[str, ...]) -> Iterator[Described]:
     defaults = {f.name: f for f in msgspec.structs.fields(model)}
     for name, hint in get_type_hints(model, include_extras=True).items():
-        meta = next((m for m in get_args(hint)[1:] if isinstance(m, Meta)), None)
+        meta = next((m for m in get_args(hint)[1:] if isinstance(m, Meta) and m.description), None)
         inner = _model(hint)
         if inner is not None:
             yield from _describe(inner, (*at, name, "NAME") if _is_mapping(hint) else (*at, name))

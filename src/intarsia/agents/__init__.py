@@ -27,6 +27,8 @@ Outcome = Literal[
     "timeout",
     "idle",
     "flooded",
+    "spent",  # we did, as its session came to a limit of ours of tokens or cost
+    "issue_spent",  # the same, of its issue
     "stopped",  # we did, as the run is being stopped
 ]
 
@@ -178,7 +180,8 @@ class Conversation:
 class Usage:
     """All that was used so far under `scope`, a conversation or a turn: a later figure replaces an earlier one.
 
-    Tokens, those read from a cache among the input; `cost` in US dollars, None where the vendor does not say.
+    Tokens, those read from a cache (`cached`) and those written to one (`written`) among the input; `cost` in US
+    dollars, None where the vendor does not say. `parts` is the same by model, where there were several.
     """
 
     scope: str
@@ -186,6 +189,9 @@ class Usage:
     cached: int = 0
     output: int = 0
     cost: float | None = None
+    written: int = 0
+    model: str = ""
+    parts: tuple[Usage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -249,6 +255,7 @@ class Capabilities:
     tools: bool = False  # the agent can call our tools
     objects: bool = False  # the agent can be sent back to work when it wants to end its turn
     usage: bool = False  # tokens are told
+    costs: bool = False  # what they cost is told too
     leaves_processes: bool = True  # what the agent started may live on after its turn
     weaker: tuple[str, ...] = ()
 

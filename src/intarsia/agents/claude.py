@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class ClaudeDriver:
         tools=True,
         objects=True,
         usage=True,
+        costs=True,
         weaker=("A command that was allowed does what it does with all rights that you have: there is no sandbox.",),
     )
 
@@ -182,7 +184,7 @@ class ClaudeTurn:
         if not self._asked:
             return self._refuse("it began to work without asking our hook")
         if said.get("role") == "assistant" and "usage" in said:
-            self._count(str(said.get("id")), said["usage"])
+            self._count(str(said.get("id")), str(said.get("model") or ""), said["usage"])
         for block in said["content"] if isinstance(said.get("content"), list) else []:
             match block:
                 case {"type": "text", "text": text} if own and said.get("role") == "assistant":
@@ -193,18 +195,10 @@ class ClaudeTurn:
                     self._wire.tell(ToolResult(id, not block.get("is_error"), _text(block.get("content"))))
         return None
 
-    def _count(self, answer: str, used: Json) -> None:
+    def _count(self, answer: str, model: str, used: Json) -> None:
         """What was used since the last total, should no other come; the output of an answer is told before its end."""
-        self._answers[answer] = _tokens(self._scope, used)
-        answers = self._answers.values()
-        self._wire.tell(
-            Usage(
-                self._scope,
-                sum(a.input for a in answers),
-                sum(a.cached for a in answers),
-                sum(a.output for a in answers),
-            )
-        )
+        self._answers[answer] = _tokens(self._scope, model, used)
+        self._wire.tell(summed(self._scope, tuple(self._answers.values())))
 
     def _conclude(self, result: Json) -> None:
         """It has answered; the turn is over when it has nothing to do any more, such as to hear of a subagent."""
@@ -300,18 +294,32 @@ def _verdict(*, allow: bool, reason: str = "", **more: Any) -> Json:
 
 def total(result: Json, conversation: str) -> Usage:
     """All that this conversation used, also before it was resumed (measured with 2.1.327)."""
-    used = list((result.get("modelUsage") or {}).values())
-    cached = sum(model.get("cacheReadInputTokens", 0) for model in used)
-    written = sum(model.get("cacheCreationInputTokens", 0) for model in used)
-    given = sum(model.get("inputTokens", 0) for model in used)
-    output = sum(model.get("outputTokens", 0) for model in used)
-    return Usage(conversation, given + cached + written, cached, output, result.get("total_cost_usd"))
+    parts = []
+    for model, used in (result.get("modelUsage") or {}).items():
+        cached, written = used.get("cacheReadInputTokens", 0), used.get("cacheCreationInputTokens", 0)
+        given, output = used.get("inputTokens", 0) + cached + written, used.get("outputTokens", 0)
+        parts.append(Usage(conversation, given, cached, output, used.get("costUSD"), written, model))
+    return replace(summed(conversation, tuple(parts)), cost=result.get("total_cost_usd"))
 
 
-def _tokens(scope: str, used: Json) -> Usage:
-    cached = used.get("cache_read_input_tokens") or 0
-    given = (used.get("input_tokens") or 0) + cached + (used.get("cache_creation_input_tokens") or 0)
-    return Usage(scope, given, cached, used.get("output_tokens") or 0)
+def summed(scope: str, parts: tuple[Usage, ...]) -> Usage:
+    """All of them together, of unknown cost; by model only where there are several."""
+    models = sorted({part.model for part in parts})
+    return Usage(
+        scope,
+        sum(part.input for part in parts),
+        sum(part.cached for part in parts),
+        sum(part.output for part in parts),
+        written=sum(part.written for part in parts),
+        model=models[0] if len(models) == 1 else "",
+        parts=parts if len(models) > 1 else (),
+    )
+
+
+def _tokens(scope: str, model: str, used: Json) -> Usage:
+    cached, written = used.get("cache_read_input_tokens") or 0, used.get("cache_creation_input_tokens") or 0
+    given = (used.get("input_tokens") or 0) + cached + written
+    return Usage(scope, given, cached, used.get("output_tokens") or 0, written=written, model=model)
 
 
 def end_of(result: Json, retry_after: float | None = None) -> TurnEnd:

@@ -175,6 +175,7 @@ class CodexTurn:
         if (policy, sandbox, reviewer) != ("on-request", "readOnly", "user"):
             return self._refuse(f"it runs with {policy} approvals by {reviewer} in a {sandbox} sandbox")
         self._thread = opened["thread"]["id"]
+        self._model = str(opened.get("model") or self._model)
         self._wire.tell(Conversation(self._thread))
         given = [{"type": "text", "text": self._turn.prompt}]
         return self._call("turn/start", {"threadId": self._thread, "input": given}, self._started_turn)
@@ -224,7 +225,7 @@ class CodexTurn:
             case "thread/tokenUsage/updated" if params.get("threadId") == self._thread:
                 used = params["tokenUsage"]["total"]
                 figures = (used["inputTokens"], used["cachedInputTokens"], used["outputTokens"])
-                self._wire.tell(Usage(self._thread, *figures))
+                self._wire.tell(Usage(self._thread, *figures, model=self._model))
             case "error" if params.get("willRetry"):
                 self._wire.tell(RateLimit(f"The model's server: {one_line(_message(params['error']))}; it asks again."))
             case "mcpServer/startupStatus/updated" if params.get("status") == "failed":

@@ -7,7 +7,7 @@
       { shell = "COMMAND" },                      { commit = "MESSAGE" },
       { wait = SECONDS },                         { say = "…" },
       { fail = "…" },                             { hang = true },
-      { conversation = "ID" },                    { usage = { input = N, output = N, cost = DOLLARS } },
+      { conversation = "ID" },                    { usage = { input = N, output = N, cost = DOLLARS, model = "…" } },
       { end = "OUTCOME", text = "…" },
     ]
 
@@ -55,6 +55,7 @@ class ScriptDriver:
     name = "script"
     capabilities = Capabilities(
         resumes=True,
+        usage=True,
         leaves_processes=False,
         weaker=("It asks before it acts only when its scenario says so.",),
     )
@@ -62,7 +63,9 @@ class ScriptDriver:
     def __init__(self, scenario: Path) -> None:
         self._path = scenario
         self._issues, asks = _load(scenario)
-        self.capabilities = replace(self.capabilities, asks_edits=asks, asks_shell=asks)
+        figures = [step["usage"] for step in _steps(self._issues) if "usage" in step]
+        costs = all("cost" in figure for figure in figures)
+        self.capabilities = replace(self.capabilities, asks_edits=asks, asks_shell=asks, costs=costs)
 
     def check(self) -> None:
         """The scenario was read when the driver was made."""
@@ -295,6 +298,12 @@ _VERBS = (
     "write", "append", "replace", "delete", "shell", "commit", "wait", "hang", "say", "fail",
     "conversation", "usage", "end",
 )  # fmt: skip
+
+
+def _steps(issues: Mapping[str, Any]) -> Iterator[Step]:
+    for script in issues.values():
+        for turn in script.get("turns", []):
+            yield from turn.get("steps", [])
 
 
 def _load(path: Path) -> tuple[dict[str, Any], bool]:

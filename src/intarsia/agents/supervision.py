@@ -74,6 +74,17 @@ def _session_env(pid: int, living: Mapping[int, _Seen]) -> Mapping[str, str] | N
     return None
 
 
+def surrounding() -> str | None:
+    """The session in which this process was started, even if its environment does not say so any more."""
+    pid, seen = os.getpid(), _look(os.getpid())
+    living: dict[int, _Seen] = {}
+    while seen is not None and pid not in living:
+        living[pid] = seen
+        pid, seen = seen.parent, _look(seen.parent)
+    env = _session_env(os.getpid(), living)
+    return os.environ.get(MARKER) or (env[MARKER] if env else None)
+
+
 def _look(pid: int) -> _Seen | None:
     """None when there is no such living process; what we may not look into has no environment."""
     if sys.platform != "linux":
@@ -159,8 +170,10 @@ def _signal(process: psutil.Process, number: int) -> None:
         process.send_signal(number)
 
 
-def watch(running: Running, limits: Limits, on_event: Callable[[Event], None], stopped: Callable[[], bool]) -> TurnEnd:
-    """Follow a turn to its end, and end it when it passes a limit or the run is being stopped.
+def watch(
+    running: Running, limits: Limits, on_event: Callable[[Event], TurnEnd | None], stopped: Callable[[], bool]
+) -> TurnEnd:
+    """Follow a turn to its end, and end it when it passes a limit, `on_event` says so, or the run is being stopped.
 
     An agent is idle when it says nothing and no tool of its runs: a long test, or a wait for a lease, is no silence.
     """
@@ -170,13 +183,14 @@ def watch(running: Running, limits: Limits, on_event: Callable[[Event], None], s
         now = time.monotonic()
         if isinstance(event, TurnEnd):
             return event
+        over = None
         if not isinstance(event, Waiting):
             spoke = now
             _note(event, busy)
-            on_event(event)
+            over = on_event(event)
         if busy:
             spoke = now
-        over = _exceeded(limits, now - started, now - spoke)
+        over = over or _exceeded(limits, now - started, now - spoke)
         if stopped():
             over = TurnEnd("stopped", "The run was interrupted.")
         if over is not None:

@@ -14,8 +14,10 @@ from intarsia.cli.common import Output, open_project, read_text, table, with_cha
 from intarsia.cli.identity import caller, client
 from intarsia.clock import iso
 from intarsia.errors import InputError, UsageError
-from intarsia.kernel import daily, events, issues, leases, sessions
+from intarsia.kernel import daily, events, issues, leases, sessions, spending
 from intarsia.kernel.events import Event
+from intarsia.kernel.sessions import Session
+from intarsia.run import usage
 
 DAY = 86_400
 
@@ -51,14 +53,17 @@ def _show(output: Output) -> None:
         running = sessions.find(tx, stages=sessions.ACTIVE)
         parked = sessions.find(tx, stages=[sessions.PARKED])
         held = leases.held(tx)
+        today = spending.today(tx)
     lines = [
         f"Project {project.database.project} in {project.repository.root}",
         "Issues: " + ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n) + f"; {ready} ready",
     ]
     if not any(counts.values()):
         lines[1] = "No issues yet. Make one: intarsia issue new TITLE"
-    lines += [table([["  " + s.id, s.issue, s.agent, s.stage, f"{now - s.created:.0f} s"] for s in running])]
+    rows = [["  " + s.id, s.issue, s.agent, s.stage, f"{now - s.created:.0f} s", _used(s)] for s in running]
+    lines += [table(rows)]
     lines += [f"Parked: {s.issue} ({s.id}): {s.reason}" for s in parked]
+    lines += [f"Used today: {usage.shown(today.as_json())}"] if today.turns else []
     output.show(
         "\n".join(line for line in lines if line),
         project=project.database.project,
@@ -68,7 +73,12 @@ def _show(output: Output) -> None:
         running=[s.as_json() for s in running],
         parked=[s.as_json() for s in parked],
         leases=[lease.as_json() for lease in held],
+        today=today.as_json(),
     )
+
+
+def _used(session: Session) -> str:
+    return usage.shown(session.usage) if session.usage.get("input") else ""
 
 
 @click.group(invoke_without_command=True, short_help="Print what happened.")

@@ -142,4 +142,22 @@ MIGRATIONS: list[list[str]] = [
         "{functions}",
     ],
     ["{acquire_in_modes}"],
+    [
+        """
+        CREATE TABLE spending (
+            project TEXT NOT NULL, session TEXT NOT NULL, run TEXT NOT NULL, issue TEXT NOT NULL, day TEXT NOT NULL,
+            turns INTEGER NOT NULL, input BIGINT NOT NULL, cached BIGINT NOT NULL, output BIGINT NOT NULL,
+            cost {double} NOT NULL, unpriced BIGINT NOT NULL,
+            PRIMARY KEY (project, session, run, day)
+        )""",
+        "CREATE INDEX spending_by_day ON spending (project, day)",
+        "CREATE INDEX spending_by_run ON spending (project, run)",
+        "CREATE INDEX spending_by_issue ON spending (project, issue)",
+        """
+        CREATE TABLE pauses (
+            project TEXT NOT NULL, account TEXT NOT NULL, until {double} NOT NULL, since {double} NOT NULL,
+            attempt INTEGER NOT NULL, reason TEXT NOT NULL, session TEXT NOT NULL,
+            PRIMARY KEY (project, account)
+        )""",
+    ],
 ]

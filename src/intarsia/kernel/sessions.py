@@ -100,8 +100,9 @@ def start(
     ttl: int,
     only: Collection[str] = (),
     queues: Collection[str] = (),
+    parent: Session | None = None,
 ) -> tuple[Session, issues.Issue] | None:
-    """Claim the most urgent ready issue for a new session; None when nothing is ready."""
+    """Claim the most urgent ready issue for a new session; None when nothing is ready. `parent` is what starts it."""
     session_id = new_id()
     claimed = issues.claim(tx, session_id, ttl, only, queues)
     if claimed is None:
@@ -110,9 +111,9 @@ def start(
     attempt = _attempts_so_far(tx, issue.id) + 1
     tx.execute(
         """INSERT INTO sessions (project, id, run, agent, driver, purpose, issue, secret_hash, stage, reason,
-               supervisor, token, turn, attempt, branch, prompt, progress, usage, depth, created, updated)
+               supervisor, token, turn, attempt, branch, prompt, progress, usage, parent, depth, created, updated)
            VALUES (:project, :id, :run, :agent, :driver, 'issue', :issue, :secret_hash, 'working', '',
-               :supervisor, :token, 1, :attempt, :branch, '', '', '{}', 0, :now, :now)""",
+               :supervisor, :token, 1, :attempt, :branch, '', '', '{}', :parent, :depth, :now, :now)""",
         id=session_id,
         run=run,
         agent=agent,
@@ -123,6 +124,8 @@ def start(
         token=lease.token,
         attempt=attempt,
         branch=f"intarsia/{issue.id}/{attempt}",
+        parent=parent.id if parent else None,
+        depth=parent.depth + 1 if parent else 0,
     )
     events.record(
         tx,
@@ -133,6 +136,7 @@ def start(
         session=session_id,
         agent=agent,
         attempt=attempt,
+        **({"parent": parent.id} if parent else {}),
     )
     return get(tx, session_id), issue
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from intarsia.errors import Aborted, Held, StaleLease
-from intarsia.kernel import events, leases, sessions
+from intarsia.kernel import events, leases, sessions, spending
 from intarsia.kernel.database import Transaction
 from intarsia.kernel.issues import Issue
 from intarsia.kernel.leases import Lease
@@ -82,6 +82,16 @@ class Claimed:
 
     def update(self, **values: Any) -> None:
         self.change(lambda tx: sessions.update(tx, self.row, **values))
+
+    def book(self, usage: dict[str, Any], then: Callable[[Transaction, Session], T]) -> T:
+        """Record what was used up, and ask something in the same transaction. Raises Lost."""
+
+        def book(tx: Transaction) -> tuple[Session, T]:
+            row = spending.book(tx, self.row, usage)
+            return row, then(tx, row)
+
+        self.row, found = self._fenced(book)
+        return found
 
     def advance(self, stage: str, reason: str = "", **values: Any) -> None:
         self.change(lambda tx: sessions.advance(tx, self.row, stage, reason, **values))

@@ -16,6 +16,7 @@ import psutil
 from intarsia.agents import Driver, Tool
 from intarsia.config import Agent, Config
 from intarsia.kernel.database import Database
+from intarsia.kernel.sessions import Session
 from intarsia.run.progress import Reporter
 from intarsia.workspace.landing import Landing
 from intarsia.workspace.repository import Repository
@@ -43,6 +44,7 @@ class Context:
     tree: Tree | None = None
     url: str = ""
     tools: Callable[[str], tuple[Tool, ...]] = field(default=lambda session: ())
+    parent: Session | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -129,6 +129,7 @@ class Dispatch:
                     ttl=context.config.run.lease,
                     only=[issue.id],
                     queues=context.config.queues_of(context.agent_name),
+                    parent=context.parent,
                 )
                 if claimed is not None:
                     self._take_claims(tx, *claimed)

@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from intarsia.run.progress import Board, Line, Summary, entries, headline, printable, waiting
+from intarsia.run.progress import Board, Line, Summary, entries, headline, printable, used, waiting
 
 REFRESH = 10
 COLOURS = {"working": "cyan", "checking": "yellow", "reviewing": "yellow", "landing": "magenta"}
@@ -89,6 +89,10 @@ class LiveReporter(Board):
                 self._print_wrapped(below, 14 + width)
         if summary.waiting:
             self._print_line(Text.assemble(("  open      ", "yellow"), waiting(summary)))
+        if summary.limit:
+            self._print_line(Text.assemble(("  limit     ", "yellow"), summary.limit))
+        if figures := used(summary):
+            self._print_line(Text(f"  used      {figures}", style="dim"))
 
     def close(self) -> None:
         self._live.stop()

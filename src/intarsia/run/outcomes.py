@@ -37,4 +37,6 @@ HANDLING: dict[Outcome, Handling] = {
     "timeout": Handling("took too long", "fail"),
     "idle": Handling("hung", "fail"),
     "flooded": Handling("printed too much", "fail"),
+    "spent": Handling("used up what a session may", "fail"),
+    "issue_spent": Handling("used up what its issue may", "block"),
 }

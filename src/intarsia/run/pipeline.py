@@ -25,6 +25,7 @@ from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
 from intarsia.run.desk import make_desk
 from intarsia.run.gate import Gate
+from intarsia.run.limits import Reached
 from intarsia.run.outcomes import HANDLING
 from intarsia.run.place import Place
 from intarsia.run.resolution import Resolution, add_named_dependency, in_message, make
@@ -117,6 +118,8 @@ class Pipeline:
         self._goes_on = False
         running = self._adopted() if self._inherited else None
         if running is None:
+            if reached := self._seat.begin_turn():
+                return self._stop_at(reached)
             turn = mail.enclosed(self._context.database, self._turn(self._desk.place()))
             turn.prompt_file.write_text(turn.prompt, encoding="utf-8")
             self._desk.watch_repository()
@@ -124,7 +127,17 @@ class Pipeline:
         self._report("working")
         end = watch(running, self._seat.limits(), self._seat.note, self._claimed.stopped)
         self._clear_processes()
-        self._judge(end)
+        return self._judge(end)
+
+    def _stop_at(self, reached: Reached) -> None:
+        """Begin no turn: one of a run or a day is for later, one of the session or its issue ends the session."""
+        if reached.scope in ("run", "day"):
+            if self._goes_on:
+                self._desk.keep_interrupted()
+            raise Aborted(reached.text)
+        handling = HANDLING[reached.outcome]
+        reason = f"The agent {handling.said}. {reached.text} {self._row.reason}".strip()
+        self._give_up("blocked" if handling.then == "block" else "failed", reason)
 
     def _adopted(self) -> Running | None:
         """The turn that was begun before, if it can be followed to its end.

@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
+from intarsia.run import usage
+
 # Details that only a line which is overwritten needs.
 ROUTINE = ("", "preparing the workspace", "waiting for its turn", "checking the combination")
 WAITING_SHOWN = 12
@@ -41,12 +43,14 @@ class Summary:
     parked: list[dict[str, str]] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     interrupted: bool = False
+    limit: str = ""
+    used: dict[str, Any] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
         if self.interrupted:
             return 130
-        return 1 if self.blocked or self.parked else 0
+        return 1 if self.blocked or self.parked or (self.limit and self.waiting) else 0
 
     def counts(self) -> dict[str, int]:
         return {name: len(getattr(self, name)) for name in ("landed", "closed", "blocked", "parked")}
@@ -222,7 +226,15 @@ def summary_lines(summary: Summary) -> list[str]:
     for entry in found:
         lines.append(f"  {entry.word:<8}  {entry.issue:<{width}}  {entry.text}")
         lines += [" " * (14 + width) + text for text in entry.below]
-    return lines + ([f"  {'open':<8}  {waiting(summary)}"] if summary.waiting else [])
+    lines += [f"  {'open':<8}  {waiting(summary)}"] if summary.waiting else []
+    lines += [f"  {'limit':<8}  {summary.limit}"] if summary.limit else []
+    return lines + ([f"  {'used':<8}  {used(summary)}"] if used(summary) else [])
+
+
+def used(summary: Summary) -> str:
+    """What agents told that they used."""
+    figures = summary.used
+    return usage.shown(figures) if figures.get("input") or figures.get("output") or figures.get("cost") else ""
 
 
 def _counted(summary: Summary) -> str:

@@ -17,10 +17,10 @@ from typing import Any
 from intarsia.agents.environment import MARKER
 from intarsia.agents.supervision import end_marked, marked_sessions
 from intarsia.errors import Held, NotFound, StaleLease
-from intarsia.kernel import claims, events, issues, leases, sessions
+from intarsia.kernel import claims, events, issues, leases, sessions, spending
 from intarsia.kernel.issues import Issue
 from intarsia.kernel.sessions import Session
-from intarsia.run import secret
+from intarsia.run import limits, secret
 from intarsia.run.claimed import Lost
 from intarsia.run.context import Context, is_alive
 from intarsia.run.dispatch import Dispatch
@@ -65,6 +65,7 @@ class Scheduler:
         self._renewed = 0.0
         self._looked = -POLL
         self._abandoned: list[Session] = []
+        self._limit = ""
 
     def run(self) -> Summary:
         """Work until nothing is ready and nothing runs; if it raises, every session can be resumed."""
@@ -114,17 +115,32 @@ class Scheduler:
     @property
     def _draining(self) -> bool:
         limit = self._scope.max_issues
-        return self._interrupts.count > 0 or (limit is not None and self._begun >= limit)
+        return self._interrupts.count > 0 or bool(self._limit) or (limit is not None and self._begun >= limit)
 
     def _expects_more(self) -> bool:
-        """Whether to stay although nothing is ready: others still work on what ours may wait for."""
+        """Whether to stay although nothing is ready: others still work on what ours may wait for.
+
+        A run that a session started waits for nobody: that session waits for it, and others may wait for the session.
+        """
+        if self._context.parent is not None:
+            return False
         if self._scope.watch or self._dispatch.waits:
             return True
         with self._context.database.read() as tx:
             return bool(sessions.find(tx, stages=sessions.ACTIVE, limit=1))
 
+    def _heed_limits(self) -> None:
+        """Begin nothing more when this run, or the day, has used up what it may."""
+        if self._limit or not limits.of_runs(self._context.config):
+            return
+        with self._context.database.read() as tx:
+            self._limit = limits.reached_by_run(tx, self._context.config, self._context.run)
+        if self._limit:
+            self._context.reporter.notice(f"Finishing what runs: {self._limit}")
+
     def _fill(self, executor: ThreadPoolExecutor) -> bool:
         """Start sessions in all free slots; true when there was nothing more to start."""
+        self._heed_limits()
         while len(self._running) < self._context.config.run.agents and not self._draining:
             found = self._resumable() or self._claim()
             if found is None:
@@ -232,7 +248,9 @@ class Scheduler:
 
     def _summary(self, seconds: float) -> Summary:
         context = self._context
-        summary = Summary(context.run, context.target, round(seconds, 3), interrupted=self._interrupts.count > 1)
+        summary = Summary(
+            context.run, context.target, round(seconds, 3), interrupted=self._interrupts.count > 1, limit=self._limit
+        )
         last = {ending.session.issue: ending for ending in self._endings}  # an issue may have been tried again
         for ending in last.values():
             session = ending.session
@@ -250,6 +268,7 @@ class Scheduler:
                 summary.blocked.append({**entry, "outcome": session.stage})
         with context.database.read() as tx:
             still_open = [issue for issue in issues.find(tx, statuses=["open"]) if issue.type != "epic"]
+            summary.used = spending.of(tx, "run", context.run).as_json()
         queues = context.config.queues_of(context.agent_name)
         summary.waiting = [issue.id for issue in still_open if issue.queue in queues]
         return summary

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from intarsia.agents import Conversation, Event, Limits, RateLimit, Said, ToolUse, Turn, Unenforced, Usage, environment
+from intarsia.agents import (
+    Conversation,
+    Event,
+    Limits,
+    RateLimit,
+    Said,
+    ToolUse,
+    Turn,
+    TurnEnd,
+    Unenforced,
+    Usage,
+    environment,
+)
 from intarsia.kernel import sessions
-from intarsia.run import secret, tools, usage
+from intarsia.run import limits, secret, tools, usage
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
 from intarsia.run.desk import Desk
 from intarsia.run.guard import Guard
+from intarsia.run.limits import Reached
 from intarsia.run.place import Place
 from intarsia.run.resolution import in_message
 from intarsia.run.unfinished import in_worktree
@@ -25,10 +38,10 @@ class Seat:
         self._desk = desk
 
     def limits(self) -> Limits:
-        limits, agent = self._context.config.limits, self._context.agent
-        wall = limits.wall if agent.wall is None else agent.wall
-        idle = limits.idle if agent.idle is None else agent.idle
-        return Limits(wall, idle, limits.output)
+        general, agent = self._context.config.limits, self._context.agent
+        wall = general.wall if agent.wall is None else agent.wall
+        idle = general.idle if agent.idle is None else agent.idle
+        return Limits(wall, idle, general.output)
 
     def turn(self, place: Place, prompt: str) -> Turn:
         row, folder = self._claimed.row, self._context.folder(self._claimed.id)
@@ -82,20 +95,36 @@ class Seat:
             return "There is no commit of yours yet. Commit your work; if no commit is right, say so as you were told."
         return ""
 
-    def note(self, event: Event) -> None:
+    def begin_turn(self) -> Reached | None:
+        """Count one more turn; or say which limit stands against it."""
+        with self._context.database.read() as tx:
+            reached = limits.before_turn(tx, self._context.config, self._claimed.row)
+        if reached is None:
+            self._claimed.book(usage.with_turn(self._claimed.row.usage), lambda tx, row: None)
+        return reached
+
+    def note(self, event: Event) -> TurnEnd | None:
+        """Keep what the agent tells; the end of its turn, if it has used up what it may."""
         match event:
             case Said(text) | ToolUse(_, text):
                 self._show(text)
             case Conversation(id) if id != self._claimed.row.vendor_id:
                 self._claimed.update(vendor_id=id)
             case Usage():
-                self._claimed.update(usage=usage.with_figure(self._claimed.row.usage, event))
+                return self._spend(event)
             case RateLimit(text, seconds):
                 self._claimed.record("agent_waits", reason=text, seconds=seconds)
                 self._show(text)
             case Unenforced(text):
                 self._claimed.record("unenforced", reason=text)
                 self._show(text)
+        return None
+
+    def _spend(self, figure: Usage) -> TurnEnd | None:
+        config, driver = self._context.config, self._context.driver
+        used = usage.with_figure(self._claimed.row.usage, figure, config.prices, self._context.agent.model)
+        reached = self._claimed.book(used, lambda tx, row: limits.within_turn(tx, config, row, driver))
+        return TurnEnd(reached.outcome, reached.text) if reached else None
 
     def _show(self, text: str) -> None:
         self._context.reporter.activity(self._claimed.id, text)

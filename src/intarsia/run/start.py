@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from intarsia.agents import drivers
+from intarsia.agents.supervision import surrounding
 from intarsia.config import DRIVERS, Agent, Config
-from intarsia.errors import ConfigError, NotReady
+from intarsia.errors import ConfigError, Conflict, NotReady
+from intarsia.kernel import sessions
 from intarsia.kernel.database import Database
+from intarsia.kernel.sessions import Session
+from intarsia.run import limits
 from intarsia.run.context import Context, host_name, supervisor_id
 from intarsia.run.progress import Reporter
 from intarsia.workspace.landing import Landing
@@ -30,6 +34,7 @@ def context(repository: Repository, database: Database, config: Config, reporter
     name, agent = choose_agent(config)
     driver = drivers.make(config.runnable(agent), repository.root)
     driver.check()
+    limits.require_meters(config, name, agent, driver)
     host = host_name()
     shared = config.workspace.kind == "shared"
     return Context(
@@ -46,7 +51,24 @@ def context(repository: Repository, database: Database, config: Config, reporter
         supervisor=supervisor_id(host),
         reporter=reporter,
         tree=_shared_tree(repository, database, config, target) if shared else None,
+        parent=_parent(database, config),
     )
+
+
+def _parent(database: Database, config: Config) -> Session | None:
+    """The session that starts this run, if one does. Raises Conflict when it may not."""
+    name = surrounding()
+    with database.read() as tx:
+        if name is None or not sessions.exists(tx, name):
+            return None
+        parent = sessions.get(tx, name)
+    if parent.depth >= config.limits.depth:
+        raise Conflict(
+            f"{parent.id} is a session, {parent.depth} deep, and limits.depth is {config.limits.depth}: "
+            "it may start no sessions.",
+            hint="Make issues instead (intarsia issue new): the run that is under way takes them.",
+        )
+    return parent
 
 
 def _shared_tree(repository: Repository, database: Database, config: Config, target: str) -> Tree:
