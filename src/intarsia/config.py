@@ -340,7 +340,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _variables(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, str]]]:
     """`INTARSIA_RUN_AGENTS` is `run.agents`; a section's name with an unknown key is refused."""
-    for section in ("project", "database", "run", "limits", "workspace", "land", "gate", "policy"):
+    for section in ("project", "database", "run", "limits", "workspace", "land", "gate", "policy", "gateway"):
         model = _model(get_type_hints(Config, include_extras=True)[section])
         assert model is not None
         prefix = f"INTARSIA_{section.upper()}_"

@@ -42,6 +42,7 @@ COMMANDS = {
     "mirror": "intarsia.cli.mirror:mirror",
     "sync": "intarsia.cli.sync:sync",
     "gateway": "intarsia.cli.gateway:gateway",
+    "mcp": "intarsia.cli.gateway:mcp",
     "policy": "intarsia.cli.policy:policy",
     "clean": "intarsia.cli.clean:clean",
     "config": "intarsia.cli.setup:config",

@@ -40,7 +40,7 @@ class Output:
     json: bool
     dry_run: bool = False
 
-    def show(self, text: str, **data: Any) -> None:
+    def show(self, text: str, /, **data: Any) -> None:
         if self.json:
             click.echo(json.dumps({"ok": True, **({"dry_run": True} if self.dry_run else {}), **data}))
         elif text:

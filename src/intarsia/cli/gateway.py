@@ -8,7 +8,7 @@ import threading
 import click
 
 from intarsia.cli.common import Output, open_project, with_output
-from intarsia.cli.identity import site_of
+from intarsia.cli.identity import client, site_of
 
 
 class Printer:
@@ -49,3 +49,27 @@ def gateway(output: Output, /, host: str, port: int | None, expose: bool) -> Non
         ended = threading.Event()
         signal.signal(signal.SIGTERM, lambda number, frame: ended.set())
         ended.wait()
+
+
+@click.command(short_help="For agents: our tools over the Model Context Protocol.")
+@with_output
+def mcp(output: Output, /) -> None:
+    """For agents: offer lock, edit, status, note, message, resolve, done and ask over standard input and output.
+
+    As whom is said by the environment: INTARSIA_SESSION and INTARSIA_SECRET, or INTARSIA_AGENT=NAME. With INTARSIA_URL
+    it asks the gateway there, else the database.
+
+    \b
+    Example:
+      claude mcp add intarsia -- intarsia mcp
+
+    Exit codes: 0 the client hung up; 2 the extra intarsia[gateway] is not installed, or nobody has joined here.
+    """
+    from intarsia.gateway import server, tools
+
+    server.require()
+    asks = client()
+    asks.prove()
+    from intarsia.gateway import mcp_server
+
+    mcp_server.over_stdio(tools.made(asks.call))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 from intarsia.cli.common import Project, actor, find_repository, open_project
@@ -39,25 +40,29 @@ def client(*, dry_run: bool = False, anybody: bool = False, person: bool = False
     Dry runs and people have the database.
     """
 
+    @cache
     def local() -> Caller:
         project = open_project(dry_run=dry_run)
         prove = who if anybody else caller
         return Caller(site_of(project), lambda tx: actor() if person else prove(project, tx))
 
-    return Client("" if dry_run or person else os.environ.get(URL, ""), secret, local)
+    return Client("" if dry_run or person else os.environ.get(URL, ""), credentials, local)
 
 
 def site_of(project: Project) -> Site:
     return Site(project.repository, project.database, project.config)
 
 
-def secret() -> str:
-    """The secret of whose environment this is, for the gateway. Raises NotReady or NotFound."""
-    given = os.environ.get(SECRET)
-    if given or os.environ.get(SESSION):
-        return given or ""
+def credentials() -> tuple[str, str]:
+    """Name and secret of whose environment this is, for the gateway. Raises NotReady or NotFound."""
+    name, given = os.environ.get(SESSION), os.environ.get(SECRET)
+    if name:
+        if not given:
+            raise NotReady(f"{SESSION} is set and {SECRET} is not.", hint="Take both from the session's environment.")
+        return name, given
     repository = find_repository()
-    return _stored_secret(repository, _member(repository))
+    name = _member(repository)
+    return name, given or _stored_secret(repository, name)
 
 
 def folder(repository: Repository) -> Path:

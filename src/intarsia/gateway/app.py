@@ -6,27 +6,33 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import anyio.to_thread
 import msgspec
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive
+from starlette.types import Receive, Scope, Send
 
 import intarsia
+from intarsia.agents import mcp
 from intarsia.errors import InputError, IntarsiaError
-from intarsia.gateway import openapi
+from intarsia.gateway import openapi, tools
 from intarsia.gateway.bearers import Bearers
 from intarsia.gateway.catalogue import OPERATIONS
+from intarsia.gateway.client import AS
 from intarsia.gateway.limits import LIMIT, Limited, failure
 from intarsia.gateway.operation import Caller, Nobody, Operation, Site, Watcher
 from intarsia.gateway.statuses import status_of
+
+if TYPE_CHECKING:
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 QUICK, WAITING = 32, 512
 """Threads for what is done at once, and for what may wait for others: those can't keep the first from being done."""
@@ -43,6 +49,8 @@ class Gateway:
         self._loopback = loopback
         self._bearers = Bearers()
         self._stopping = threading.Event()
+        self._quick, self._waiting = anyio.CapacityLimiter(QUICK), anyio.CapacityLimiter(WAITING)
+        self._mcp = Mcp(self)
 
     def app(self) -> Starlette:
         return Starlette(
@@ -50,6 +58,7 @@ class Gateway:
                 Route("/v1/health", _health, methods=["GET"]),
                 Route("/v1/openapi.json", _document, methods=["GET"]),
                 *(Route(f"/v1/{one.path}", self._endpoint(one), methods=["POST"]) for one in OPERATIONS),
+                Route("/mcp", self._mcp),
             ],
             middleware=[Middleware(Limited, limit=LIMIT, loopback=self._loopback)],
             exception_handlers={HTTPException: _http_error, IntarsiaError: _error, Exception: self._defect},
@@ -58,18 +67,20 @@ class Gateway:
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        self._quick, self._waiting = anyio.CapacityLimiter(QUICK), anyio.CapacityLimiter(WAITING)
-        yield
-        self.stop()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._mcp.run)
+            yield
+            self.stop()
+            group.cancel_scope.cancel()
 
     def stop(self) -> None:
         """Let all that waits end, with nothing."""
         self._stopping.set()
 
-    def caller(self, header: str, gone: threading.Event) -> Caller:
+    def caller(self, headers: Headers, gone: threading.Event) -> Caller:
         """Whose secret it is; raises Unauthorized."""
         with self._site.database.transaction() as tx:
-            name = self._bearers.identify(tx, header)
+            name = self._bearers.identify(tx, headers.get("authorization", ""), headers.get(AS, ""))
 
         def withdrawn() -> bool:
             return self._stopping.is_set() or gone.is_set()
@@ -78,11 +89,11 @@ class Gateway:
 
     def _endpoint(self, operation: Operation[Any, Any]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            header, kind = (request.headers.get(name, "") for name in ("authorization", "content-type"))
+            kind = request.headers.get("content-type", "")
             body, gone = await request.body(), threading.Event()
 
             def work() -> bytes:
-                caller = self.caller(header, gone)
+                caller = self.caller(request.headers, gone)
                 return _encoded(operation.run(caller, _decoded(kind, body, operation.given)))
 
             return _json(await self.in_thread(work, gone, request.receive, waits=operation.waits))
@@ -99,15 +110,63 @@ class Gateway:
 
         watching = asyncio.create_task(watch())
         try:
+            return await self.aside(work, gone, waits=waits)
+        finally:
+            watching.cancel()
+
+    async def aside(self, work: Callable[[], T], gone: threading.Event, *, waits: bool = True) -> T:
+        """Do it in a thread; `gone` is set when nobody waits for it any more."""
+        try:
             limiter = self._waiting if waits else self._quick
             return await anyio.to_thread.run_sync(work, limiter=limiter, abandon_on_cancel=True)
         finally:
-            watching.cancel()
+            gone.set()
 
     async def _defect(self, request: Request, error: Exception) -> Response:
         """Told here and to who asked; the details are in what the server logs."""
         self._watcher.notice(f"The gateway failed at {request.url.path}: {type(error).__name__}: {error}")
         return failure(500, "defect", "This is a defect of intarsia.", "Report it, with what was asked.")
+
+
+class Mcp:
+    """The endpoint of the Model Context Protocol; what it needs is imported when the first client comes."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._wanted, self._ready = anyio.Event(), anyio.Event()
+
+    async def run(self) -> None:
+        """A task for as long as the gateway runs."""
+        await self._wanted.wait()
+        self._manager = await anyio.to_thread.run_sync(self._made)
+        async with self._manager.run():
+            self._ready.set()
+            await anyio.sleep_forever()
+
+    def _made(self) -> StreamableHTTPSessionManager:
+        from intarsia.gateway import mcp_server
+
+        return mcp_server.manager(self._call, LIMIT)
+
+    async def _call(self, request: Request | None, name: str, arguments: Mapping[str, Any]) -> tuple[bool, str]:
+        assert request is not None
+        gone = threading.Event()
+
+        def work() -> tuple[bool, str]:
+            caller = self._gateway.caller(request.headers, gone)
+            return mcp.called(tools.made(lambda operation, given: operation.run(caller, given)), name, arguments)
+
+        return await self._gateway.aside(work, gone)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = threading.Event()
+        try:
+            await self._gateway.aside(lambda: self._gateway.caller(Headers(scope=scope), gone), gone, waits=False)
+        except IntarsiaError as error:
+            return await (await _error(Request(scope), error))(scope, receive, send)
+        self._wanted.set()
+        await self._ready.wait()
+        return await self._manager.handle_request(scope, receive, send)
 
 
 def _decoded(kind: str, body: bytes, model: type[T]) -> T:

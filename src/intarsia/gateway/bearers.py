@@ -18,10 +18,12 @@ class Bearers:
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
 
-    def identify(self, tx: Transaction, header: str) -> str:
+    def identify(self, tx: Transaction, header: str, name_meant: str = "") -> str:
         """The session's id or the member's name, who is seen; raises Unauthorized."""
         secret = secret_in(header)
         name = self._found(tx, secret)
+        if name_meant not in ("", name):
+            raise Unauthorized(f"This is not the secret of {name_meant}.", hint="Give the secret in INTARSIA_SECRET.")
         if not sessions.exists(tx, name):
             members.touch(tx, name)
         return name

@@ -12,6 +12,8 @@ from intarsia.errors import InputError, IntarsiaError, NotReady
 from intarsia.gateway.operation import A, Caller, G, Operation
 
 URL = "INTARSIA_URL"
+AS = "Intarsia-As"
+"""Whom the caller takes itself for. It adds nothing to a secret: one that is another's is refused."""
 PATIENCE = 60.0
 """Seconds that an answer may take, beyond those that the operation was asked to wait."""
 
@@ -28,10 +30,12 @@ class Refused(IntarsiaError):
 
 @dataclass(frozen=True)
 class Client:
-    """`url` is empty where there is no gateway; `secret` says who asks there, `caller` who asks of the database."""
+    """`url` is empty where there is no gateway. `credentials`: name and secret of who asks there; `caller` is who asks
+    of the database.
+    """
 
     url: str
-    secret: Callable[[], str]
+    credentials: Callable[[], tuple[str, str]]
     caller: Callable[[], Caller]
 
     def call(self, operation: Operation[G, A], given: G) -> A:
@@ -45,6 +49,16 @@ class Client:
             except ConnectionRefusedError:
                 pass  # so nothing was done
         return operation.run(self.caller(), given)
+
+    def prove(self) -> None:
+        """Raise where nobody could be asked, or not as who this is."""
+        if self.url:
+            place_of(self.url)
+            self.credentials()
+            return
+        caller = self.caller()
+        with caller.database.transaction() as tx:
+            caller.identify(tx)
 
     def _ask(self, operation: Operation[G, A], given: G) -> A:
         from intarsia.gateway.statuses import exit_code_of
@@ -63,7 +77,8 @@ class Client:
 
         host, port = place_of(self.url)
         connection = http.client.HTTPConnection(host, port, timeout=seconds)
-        headers = {"Authorization": f"Bearer {self.secret()}", "Content-Type": "application/json"}
+        name, secret = self.credentials()
+        headers = {"Authorization": f"Bearer {secret}", AS: name, "Content-Type": "application/json"}
         try:
             connection.request("POST", path, body, headers)
             response = connection.getresponse()

@@ -120,7 +120,8 @@ class Desk:
 
         repository = self.site.repository
         target = repository.target(self.site.config.land.target)
-        return sharing.commits_of(self.tree, repository, target, self.session).commit(message)
+        portion = sharing.portion_of(self.tree, self.site.database, self.site.config, self.session.id)
+        return sharing.commit(portion, sharing.commits_of(self.tree, repository, target, self.session), message)
 
 
 def desk_of(site: Site, session: Session | None, here: Path | None = None) -> Desk:

@@ -20,13 +20,14 @@ DEFAULT_TTL = 1800
 # What these schemes name is given out by intarsia itself, with more than a lease.
 RESERVED = ("land", "workspace", "sync")
 
+Some = Annotated[list[Text], Meta(min_length=1, max_length=1000, description="URIs such as code:src/a.py#C.method.")]
 Names = Annotated[list[Text], Meta(max_length=1000, description="URIs such as code:src/a.py#Class.method.")]
 How = Annotated[Mode, Meta(description="insert, imports and append only add, and go with each other.")]
 Ttl = Annotated[int, Meta(ge=1, le=leases.MAX_TTL, description="Seconds until it ends by itself.")]
 
 
 class Acquire(Given):
-    resources: Names
+    resources: Some
     mode: How = "exclusive"
     ttl: Ttl = DEFAULT_TTL
     wait: Annotated[Seconds, Meta(description="Seconds to wait for others.")] = 0
@@ -89,7 +90,7 @@ class Checked(Answer):
 
 
 class Wait(Given):
-    resources: Names
+    resources: Some
     timeout: Annotated[Seconds, Meta(description="Seconds to wait at most.")] = 60
 
 

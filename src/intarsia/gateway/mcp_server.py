@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
@@ -14,7 +13,6 @@ from mcp.server import Server, ServerRequestContext
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
 
 import intarsia
 from intarsia.agents import Tool
@@ -26,18 +24,16 @@ INSTRUCTIONS = (
     "ask a person only what neither the code nor the issue answers."
 )
 
-Tools = Callable[[Request | None], tuple[Tool, ...]]
-"""The tools of who sent this request; over standard input there is none."""
-Aside = Callable[[Callable[[], Any], Request | None], Awaitable[Any]]
+Call = Callable[[Request | None, str, Mapping[str, Any]], Awaitable[tuple[bool, str]]]
+"""Calls a tool, as who sent this request (over standard input there is none); whether it went well, and the answer."""
 
 
-def server(tools_of: Tools, aside: Aside) -> Server[Any]:
+def server(call: Call) -> Server[Any]:
     async def list_tools(ctx: ServerRequestContext[Any], params: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=_described())
 
     async def call_tool(ctx: ServerRequestContext[Any], params: types.CallToolRequestParams) -> types.CallToolResult:
-        arguments = params.arguments or {}
-        ok, text = await aside(lambda: called(tools_of(ctx.request), params.name, arguments), ctx.request)
+        ok, text = await call(ctx.request, params.name, params.arguments or {})
         return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=not ok)
 
     return Server(
@@ -54,33 +50,19 @@ def _described() -> list[types.Tool]:
     return [types.Tool(name=kind.name, description=kind.about, input_schema=tools.schema(kind)) for kind in tools.KINDS]
 
 
-class Endpoint:
-    """Every request stands for itself: who asks is proven by each."""
-
-    def __init__(self, tools_of: Tools, aside: Aside, limit: int) -> None:
-        self._manager = StreamableHTTPSessionManager(
-            server(tools_of, aside), json_response=True, stateless=True, max_request_body_size=limit
-        )
-        self._stack = AsyncExitStack()
-
-    async def start(self) -> None:
-        await self._stack.enter_async_context(self._manager.run())
-
-    async def stop(self) -> None:
-        await self._stack.aclose()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._manager.handle_request(scope, receive, send)
+def manager(call: Call, limit: int) -> StreamableHTTPSessionManager:
+    """For an endpoint where every request stands for itself, and proves who asks."""
+    return StreamableHTTPSessionManager(server(call), json_response=True, stateless=True, max_request_body_size=limit)
 
 
 def over_stdio(given: tuple[Tool, ...]) -> None:
     """Serve one client until it hangs up."""
 
-    async def aside(call: Callable[[], Any], request: Request | None) -> Any:
-        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+    async def call(request: Request | None, name: str, arguments: Mapping[str, Any]) -> tuple[bool, str]:
+        return await anyio.to_thread.run_sync(lambda: called(given, name, arguments), abandon_on_cancel=True)
 
     async def serve() -> None:
-        one = server(lambda request: given, aside)
+        one = server(call)
         async with stdio_server() as (incoming, outgoing):
             await one.run(incoming, outgoing, one.create_initialization_options())
 

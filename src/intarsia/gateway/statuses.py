@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from intarsia.errors import ConfigError, Conflict, InputError, IntarsiaError, NotFound, NotReady, UsageError
+from intarsia.errors import (
+    ConfigError,
+    Conflict,
+    DatabaseError,
+    InputError,
+    IntarsiaError,
+    NotFound,
+    NotReady,
+    UsageError,
+)
 
 
 class Unauthorized(NotFound):
@@ -16,7 +25,8 @@ STATUSES: tuple[tuple[type[IntarsiaError], int], ...] = (
     (NotFound, 404),
     (InputError, 400),
     (UsageError, 422),
-    (NotReady, 503),
+    (DatabaseError, 503),
+    (NotReady, 412),
     (ConfigError, 503),
     (Conflict, 409),
     (IntarsiaError, 409),
@@ -29,13 +39,14 @@ SAID = {
     404: "What is named is not there.",
     405: "Another method is meant.",
     409: "The state of things does not allow it now.",
+    412: "The caller, the project or the machine is not ready for it.",
     413: "It is too large.",
     415: "It is not JSON.",
     422: "The values make no sense together.",
     500: "A defect of intarsia.",
-    503: "The project or the machine is not ready.",
+    503: "The database can't be reached, or the configuration is wrong.",
 }
-EXIT_CODES = {400: 4, 401: 4, 403: 4, 404: 4, 405: 4, 409: 1, 413: 4, 415: 4, 422: 2, 503: 2}
+EXIT_CODES = {400: 4, 401: 4, 403: 4, 404: 4, 405: 4, 409: 1, 412: 2, 413: 4, 415: 4, 422: 2, 503: 2}
 
 
 def status_of(error: IntarsiaError) -> int:

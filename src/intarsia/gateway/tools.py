@@ -113,9 +113,16 @@ def schema(kind: Kind) -> dict[str, Any]:
     required = ["action"] if properties else None
     for operation in kind.actions.values():
         model = _model(operation)
-        properties |= {name: value for name, value in model["properties"].items() if name not in properties}
+        properties |= {name: _plain(value) for name, value in model["properties"].items() if name not in properties}
         required = required if required is not None else model.get("required", [])
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _plain(value: Any) -> Any:
+    """Without what models do not need to know; it is looked at when the tool is called."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _plain(inner) for key, inner in value.items() if key not in ("pattern", "maxItems", "maximum")}
 
 
 def _model(operation: Operation[Any, Any]) -> dict[str, Any]:
