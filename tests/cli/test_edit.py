@@ -194,3 +194,25 @@ def test_a_session_with_a_tree_of_its_own_can_change_nothing_outside(sandbox: Sa
     finally:
         stop(run)
     assert done.returncode == 4 and "workspace" in done.stderr.decode()
+
+
+def test_when_the_branch_has_changed_the_same_the_session_begins_anew_there(sandbox: Sandbox) -> None:
+    run = start(sandbox, "shared", "it-1")
+    session = Session(sandbox, "it-1")
+    try:
+        session.ok("edit", "src/a.py", "--old", "def a():\n    return 1", "--new", "def a():\n    return 2")
+        session.ok("edit", "src/a.py", "--old", "class C:", "--new", "class C:  # mine")
+        sandbox.commit("src/a.py", CODE.replace("return 1", "return 9", 1), "By a person, elsewhere")
+        answer = session.json("commit", "-m", "Change a")
+        assert (answer["ok"], answer["code"], answer["symbols"]) == (False, "overlap", ["a"])
+        assert "taken out" in str(answer["message"])
+        assert (sandbox.root / "src/a.py").read_text() == sandbox.show("src/a.py") + "\n"
+        kept = f"refs/intarsia/archive/{session.id}/overlap/work"
+        assert "return 2" in sandbox.show("src/a.py", kept) and "# mine" in sandbox.show("src/a.py", kept)
+        session.ok("edit", "src/a.py", "--old", "return 9", "--new", "return 10")
+        session.ok("commit", "-m", "Change a")
+    finally:
+        stop(run)
+    assert sandbox.git("diff", "main", "intarsia/it-1/1", "--unified=0").splitlines()[-2:] == [
+        "-    return 9", "+    return 10"
+    ]  # fmt: skip

@@ -7,15 +7,17 @@ from typing import Any
 
 from intarsia.agents import Tool
 from intarsia.errors import InputError, NotFound
+from intarsia.run import sharing
 from intarsia.workspace.commits import SessionCommits
 from intarsia.workspace.edits import Delete, Edit, Write, exchange, import_of, insertion
+from intarsia.workspace.portion import Portion
 from intarsia.workspace.shared import Done, Shared
 
 _STRING = {"type": "string"}
 _FILE = {"type": "string", "description": "Its path from the root of the project."}
 
 
-def for_session(shared: Shared, commits: SessionCommits) -> tuple[Tool, ...]:
+def for_session(shared: Shared, portion: Portion, commits: SessionCommits) -> tuple[Tool, ...]:
     """The tools of one session, which they act as."""
 
     def apply(given: Mapping[str, Any], change: Edit) -> str:
@@ -44,7 +46,8 @@ def for_session(shared: Shared, commits: SessionCommits) -> tuple[Tool, ...]:
         return f"{path} is {to} now."
 
     def commit(given: Mapping[str, Any]) -> str:
-        return f"Committed {commits.commit(_text(given, 'message'))[:10]}."
+        made = sharing.commit(portion, commits, _text(given, "message"))
+        return f"Committed {made[:10]}."
 
     return (
         _tool("read", "The text of a file as it is now.", read, path=_FILE),

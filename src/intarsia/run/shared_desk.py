@@ -20,7 +20,7 @@ from intarsia.workspace.joining import Overlap
 from intarsia.workspace.portion import Portion
 from intarsia.workspace.shared import Shared, Tree
 from intarsia.workspace.versions import name_of
-from intarsia.workspace.worktree import ARCHIVE, Inspection, Worktree
+from intarsia.workspace.worktree import Inspection, Worktree
 
 
 class SharedDesk(Desk):
@@ -79,7 +79,7 @@ class SharedDesk(Desk):
         return SharedApprover(place)
 
     def tools(self) -> tuple[Tool, ...]:
-        return edit_tools.for_session(self.shared, self.commits)
+        return edit_tools.for_session(self.shared, self.portion, self.commits)
 
     def left_place(self) -> Place | None:
         return self.place()
@@ -153,16 +153,9 @@ class SharedDesk(Desk):
 
     def meet(self) -> str:
         """Make room for what landed meanwhile; says to the agent where it finds that."""
-        overlapping = self.commits.overlapping()
-        if not overlapping:
-            return "The files here hold everybody's work, and that is in them too."
-        self.commits.archive(f"{self._claimed.row.turn}-overlap")
-        left = [path for path, newest in overlapping.items() if not self.portion.give_way(path, newest)]
+        said, left = sharing.give_way(self.portion, self.commits, f"{self._claimed.row.turn}-overlap")
         self._note_left(left)
-        self.commits.start_over()
-        gone = ", ".join(path for path in overlapping if path not in left)
-        said = f"Your changes of {gone} were taken out of the tree: make them again on what is there. " if gone else ""
-        return f"{said}What you had is kept as {ARCHIVE}/{self._claimed.id}/{self._claimed.row.turn}-overlap/work."
+        return said
 
     def keep_work(self) -> None:
         """Archive everything of a session that failed, and take it out of the tree."""

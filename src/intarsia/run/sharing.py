@@ -8,6 +8,7 @@ from intarsia.kernel.database import Database, Transaction
 from intarsia.kernel.overlap import Advised, Arbiter, Overlapping, Refused, policy_of
 from intarsia.kernel.sessions import Session
 from intarsia.workspace.commits import Branch, SessionCommits
+from intarsia.workspace.joining import Overlap
 from intarsia.workspace.portion import Portion
 from intarsia.workspace.repository import Repository
 from intarsia.workspace.shared import Adopted, Asked, Needs, Shared, Tree
@@ -36,6 +37,30 @@ def portion_of(tree: Tree, database: Database, config: Config, session: str) -> 
 
 def commits_of(tree: Tree, repository: Repository, target: str, session: Session) -> SessionCommits:
     return SessionCommits(tree, repository, target, session.id, session.branch or "")
+
+
+def commit(portion: Portion, commits: SessionCommits, message: str) -> str:
+    """Commit what a session made; raises Overlap, having made room for what the branch changed in the same place."""
+    try:
+        return commits.commit(message)
+    except Overlap as overlap:
+        said, _ = give_way(portion, commits, "overlap")
+        overlap.message, overlap.hint = f"{overlap.message} {said}", "Make your change again, then commit."
+        raise
+
+
+def give_way(portion: Portion, commits: SessionCommits, label: str) -> tuple[str, list[str]]:
+    """Take out of the tree, and archive, what the branch changed in the same place; what to tell the session, and the
+    files where others have changed the same in the tree, too."""
+    overlapping = commits.overlapping()
+    if not overlapping:
+        return "The files here hold everybody's work, and that is in them too.", []
+    commits.archive(label)
+    left = [path for path, newest in overlapping.items() if not portion.give_way(path, newest)]
+    commits.start_over()
+    gone = ", ".join(path for path in overlapping if path not in left)
+    said = f"Your changes of {gone} were taken out of the tree: make them again on what is there. " if gone else ""
+    return f"{said}What you had is kept as {commits.archived(label)}.", left
 
 
 def arbiter(database: Database, config: Config, session: str, *, shared: bool = True) -> Asked:

@@ -178,6 +178,10 @@ class SessionCommits:
         with self._versions.change():
             self._versions.drop_commits(self._session)
 
+    def archived(self, label: str) -> str:
+        """The ref of what was archived under this label."""
+        return f"{ARCHIVE}/{self._session}/{label}/work"
+
     def archive(self, label: str) -> str | None:
         """Keep what the session has, committed or not, under refs/intarsia/archive; the commit, None for nothing."""
         rows = [row for row in self._tree.parts_of(self._session) if row.changed]
@@ -191,7 +195,7 @@ class SessionCommits:
         kept = parent
         if tree != self._git.line("rev-parse", f"{parent}^{{tree}}"):
             kept = self._git.run("commit-tree", tree, "-p", parent, "-m", "Uncommitted work").strip()
-        self._git.run("update-ref", f"{ARCHIVE}/{self._session}/{label}/work", kept)
+        self._git.run("update-ref", self.archived(label), kept)
         return kept
 
     def _onto(self, tip: str, row: Own, there: Entry | None) -> Part:

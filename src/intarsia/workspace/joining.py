@@ -19,7 +19,12 @@ class Overlap(Conflict):
 
     def __init__(self, path: str, symbols: Sequence[str] = ()) -> None:
         named = ", ".join(symbols) or "the same place"
-        super().__init__(f"In {path}, {named} was changed by others meanwhile.", path=path, symbols=list(symbols))
+        super().__init__(
+            f"In {path}, {named} was changed by others meanwhile.",
+            hint=f"Read it again (intarsia read {path}), and make your change on what is there.",
+            path=path,
+            symbols=list(symbols),
+        )
         self.symbols = list(symbols)
 
 
