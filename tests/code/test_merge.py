@@ -353,3 +353,24 @@ def test_a_new_section_of_a_class_does_not_swallow_what_the_other_side_added() -
     ours = changed(base, (b"    1\n  end\n", b"    1\n  end\n\n  private\n"))
     theirs = changed(base, (b"    1\n  end\n", b"    1\n  end\n\n  def g\n    2\n  end\n"))
     assert conflict(base, ours, theirs, "ruby").overlaps[0].kind == "order"
+
+
+def test_which_of_several_of_one_name_was_changed_must_be_known() -> None:
+    """Ours removes the first and changes the second, which now is the first."""
+    body = "        one();\n        two();\n        three();\n        return 1;\n    }\n"
+    first, second = (f"    int f({kind} a) {{\n{body}" for kind in ("int", "long"))
+    base = f"class A {{\n{first}\n{second}}}\n".encode()
+    ours = f"class A {{\n{second.replace('one', 'uno')}}}\n".encode()
+    theirs = base.replace(b"return 1", b"return 2", 1)
+    assert conflict(base, ours, theirs, "java")
+
+
+def test_a_comment_does_not_come_to_speak_of_what_the_other_side_added() -> None:
+    result = merged(b"", b"# Of ours.\n", b"x = 1\n")
+    assert result in (b"# Of ours.\n\nx = 1\n", b"x = 1\n# Of ours.\n")
+
+
+def test_form_feeds_stay_where_the_other_side_adds_above() -> None:
+    ours = BASE.replace(b"\n\n\ndef b", b"\n\n\x0c\ndef b")
+    theirs = changed(BASE, (b"def b", b"def d():\n    return 4\n\n\ndef b"))
+    assert b"\x0c\ndef b" in merged(BASE, ours, theirs)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from intarsia.code.languages import LANGUAGES
 from intarsia.code.merge import Conflict, Merged, merge
+from intarsia.code.shape import BOM
 from tests.support.edits import pairs, same_meaning
 
 
@@ -151,9 +152,11 @@ PIECES = st.sampled_from(
         for line in (b"def f():", b"    pass", b"class A {", b"}", b"", b"import a", b"import (", b")", b"#if X")
     ]
     + [line + b"\n" for line in (b"f(1)", b"#endif", b"  int x;", b"/* a", b"*/", b'"""', b"\r", b"\t\x0c", b"end")]
-    + [b"\xff\x00", b"x = {", b"\xef\xbb\xbf"]
+    + [b"\xff\x00", b"x = {"]
 )
-GARBAGE = st.lists(PIECES, max_size=10).map(b"".join)
+GARBAGE = st.builds(
+    lambda bom, pieces: bom + b"".join(pieces), st.sampled_from([b"", BOM]), st.lists(PIECES, max_size=10)
+)
 ANY_LANGUAGE = st.sampled_from([*LANGUAGES, None])
 
 
@@ -170,7 +173,8 @@ def test_laws_that_hold_for_any_bytes(base: bytes, ours: bytes, theirs: bytes, l
         assert merged.overlaps
         assert b"<<<<<<< " in merged.marked(("a", "b", "c"))
         return
-    old, one, other, new = (Counter(map(bytes.strip, text.split(b"\n"))) for text in (base, ours, theirs, merged.data))
+    texts = (text.removeprefix(BOM) for text in (base, ours, theirs, merged.data))
+    old, one, other, new = (Counter(map(bytes.strip, text.split(b"\n"))) for text in texts)
     for line in (old | one | other | new) - Counter({b"": 100}):
         least = min(one[line], other[line], one[line] + other[line] - old[line])
         assert least <= new[line] <= max(one[line], other[line], one[line] + other[line] - old[line])

@@ -107,3 +107,19 @@ def test_git_is_caught_where_it_brings_back_what_was_removed(tmp_path: Path) -> 
     assert done.returncode == 0
     assert done.stdout == ours
     assert rules(BASE, ours, theirs, done.stdout) == {"lines", "place"}
+
+
+def test_what_both_did_alike_is_there_once() -> None:
+    """Here ours also removes such a line somewhere else, so that it has as many as the base."""
+    base = b"new\n1\n2\n3\n4\n"
+    theirs = base.replace(b"2\n", b"2\nnew\n")
+    ours = theirs.removeprefix(b"new\n")
+    assert check(base, ours, theirs, ours, None) == []
+    assert [problem.rule for problem in check(base, ours, theirs, ours.replace(b"new\n", b""), None)] == ["lines"]
+
+
+def test_a_file_that_only_the_grammar_can_not_read() -> None:
+    """An error may reach over the whole file, which is another text then in each version."""
+    base = BASE + b"\n\nfrom __future__ import print_function\nprint >>x, 1 ++\n"
+    ours, theirs = base.replace(b"return 1", b"return 11"), base.replace(b"return 3", b"return 33")
+    assert check(base, ours, theirs, ours.replace(b"return 3", b"return 33"), "python") == []

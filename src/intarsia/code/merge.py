@@ -80,11 +80,21 @@ def _outline(source: Source, data: bytes, language: str | None) -> Outline:
 
 def _merge(base: Outline, ours: Outline, theirs: Outline, language: str | None) -> Merged | Conflict:
     is_split = None not in (base.language, ours.language, theirs.language)
-    by_lines = None
-    if not is_split or base.broken or ours.broken or theirs.broken:
-        by_lines = _by_lines(base, ours, theirs, language)
-        if isinstance(by_lines, Merged) or not is_split:
-            return by_lines
+    if not is_split:
+        return _by_lines(base, ours, theirs, language)
+    is_broken = base.broken or ours.broken or theirs.broken
+    by_lines = _by_lines(base, ours, theirs, language) if is_broken else None
+    if isinstance(by_lines, Merged):
+        return by_lines
+    merged = _by_symbols(base, ours, theirs, language)
+    if not is_broken or isinstance(merged, Conflict):
+        return merged
+    # Units of a broken file may be anything: it must not depend on the side.
+    turned = _by_symbols(base, theirs, ours, language)
+    return by_lines if isinstance(turned, Conflict) and by_lines is not None else merged
+
+
+def _by_symbols(base: Outline, ours: Outline, theirs: Outline, language: str | None) -> Merged | Conflict:
     problems: list[Problem] = []
     for by_syntax in (False, True):
         weave = Weave(base, ours, theirs, by_syntax=by_syntax)
@@ -96,7 +106,7 @@ def _merge(base: Outline, ours: Outline, theirs: Outline, language: str | None) 
         if not found:
             return Merged(data, "symbols")
         problems = problems or found
-    by_lines = by_lines or _by_lines(base, ours, theirs, language)
+    by_lines = _by_lines(base, ours, theirs, language)
     return by_lines if isinstance(by_lines, Merged) else _refused(base, ours, theirs, problems)
 
 

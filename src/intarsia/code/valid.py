@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
+from intarsia.code import lines
 from intarsia.code.identity import without_ordinals
 from intarsia.code.independence import WITH_LOOSE_COMMENTS, binds
 from intarsia.code.languages import OVERLOADING, parse
@@ -155,8 +156,24 @@ def _lines(of: list[Outline], blends: list[Blend]) -> Iterator[Problem]:
             yield Problem("lines", f"lost or doubled: {_shown(word)}", min(blend.keys))
         for count, text in zip(counts, texts, strict=True):
             count.subtract(_count(text))
-    for line in _unaccounted(*counts):
-        yield Problem("lines", f"glued, lost or doubled: {_shown(line)}")
+    wrong = list(_unaccounted(*counts))
+    shared = _shared(of) if wrong else Counter()
+    for line in wrong:
+        b, o, t, r = (count[line] for count in counts)
+        if shared[line] <= 0 or r != o + t - b - shared[line]:
+            yield Problem("lines", f"glued, lost or doubled: {_shown(line)}")
+
+
+def _shared(of: list[Outline]) -> Counts:
+    """How many more there are of each line by what both sides did alike, which is there once."""
+    base, ours, theirs = (lines.split(outline.data) for outline in of[:3])
+    mine = {(h.start, h.end, *ours[h.new : h.new_end]) for h in lines.hunks(base, ours)}
+    shared: Counts = Counter()
+    for hunk in lines.hunks(base, theirs):
+        if (hunk.start, hunk.end, *theirs[hunk.new : hunk.new_end]) in mine:
+            shared.update(line.strip() for line in theirs[hunk.new : hunk.new_end])
+            shared.subtract(line.strip() for line in base[hunk.start : hunk.end])
+    return shared
 
 
 def _count(text: bytes) -> Counts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from msgspec import Struct
 
 from intarsia.code import imports, lines
@@ -30,11 +32,13 @@ class Overlap(Struct, frozen=True):
 
 
 class Item(Struct):
-    """One unit in the versions that have it."""
+    """One unit in the versions that have it. `is_one_of_several`: others beside it are called the same, so that its
+    name does not tell which one it is."""
 
     base: Unit | None = None
     ours: Unit | None = None
     theirs: Unit | None = None
+    is_one_of_several: bool = False
 
     @property
     def any(self) -> Unit:
@@ -93,7 +97,10 @@ class Weave:
         parts: Parts = []
         leads = Leads([self._version(level, n) for n in range(3)])
         for id, previous in zip(order.ids, [None, *order.ids], strict=False):
-            parts.append(leads.of(id, previous))
+            lead = leads.of(id, previous)
+            if previous is not None and _would_attach(level.items[previous], level.items[id], lead):
+                lead = b"\n" + lead
+            parts.append(lead)
             parts += self._unit(level.items[id])
         return parts
 
@@ -118,6 +125,9 @@ class Weave:
                 at = same.pop(0) if same else level.add()
             level.items[at].theirs = unit
             level.ids[THEIRS].append(at)
+        several = _several(base) | _several(ours) | _several(theirs)
+        for item in level.items:
+            item.is_one_of_several = _title(item.any) in several
         return level
 
     def _identity(self, outline: Outline, unit: Unit) -> object:
@@ -151,8 +161,10 @@ class Weave:
         top, bottom = self._frame(self.ours, container.ours) if container.ours is not None else (b"", b"")
         before, after = (b"".join(self._ended(self.ours, level.items[id].ours) for id in ids) for ids in (above, below))
         new = (self._ended(self.ours, ours.ours), self._ended(self.theirs, theirs.theirs))
-        texts = [top + before + middle + after + bottom for middle in (b"", *new)]
-        if self._inside(*texts) != top + before + new[0] + new[1] + after + bottom:
+        old, one, two, both, turned = (
+            top + before + middle + after + bottom for middle in (b"", *new, new[0] + new[1], new[1] + new[0])
+        )
+        if self._inside(old, one, two) != both or self._inside(old, two, one) != turned:
             self._overlap_unseen(theirs, "order", f"both sides added at one place, where ours added {ours.any.key}")
 
     def _ended(self, outline: Outline, unit: Unit | None) -> bytes:
@@ -246,7 +258,7 @@ class Weave:
                 return [both]
             return [self._overlap(item, "added", "both sides added it, differently")]
         if not self._is_same_symbol(item, base, ours, theirs):
-            return [self._overlap(item, "renamed", "one side renamed and changed it and the other changed it")]
+            return [self._overlap(item, "renamed", "both sides changed it, and which one it is now can't be told")]
         if all(unit is not None and unit.units is not None for unit in item.units):
             return self._container(item)
         return self._leaf(item, base, ours, theirs)
@@ -256,6 +268,8 @@ class Weave:
         renaming of something that is not alike by chance will do."""
         assert item.base is not None and item.ours is not None and item.theirs is not None
         sides = ((item.ours, ours), (item.theirs, theirs))
+        if item.is_one_of_several and len({_first_line(text) for text in (base, ours, theirs)}) > 1:
+            return False
         masked = mask(base, item.base)
         return all(
             unit.name == item.base.name or (mask(text, unit) == masked and len(masked) >= MIN_RENAMED)
@@ -343,3 +357,23 @@ def _parted(units: Units) -> Units:
             unit = Unit(unit.kind, unit.name, unit.key, unit.head, unit.head, unit.end, head=unit.head)
         found.append(unit)
     return found
+
+
+def _would_attach(above: Item, item: Item, lead: bytes) -> bool:
+    """Whether a comment that one side put there by itself would seem to be about what the other side put below."""
+    if above.any.kind != "comment" or item.any.kind in ("comment", *WITH_LOOSE_COMMENTS) or b"\n" in lead:
+        return False
+    return not any(a is not None and b is not None for a, b in zip(above.units, item.units, strict=True))
+
+
+def _title(unit: Unit) -> tuple[str, str]:
+    return (unit.name, "") if unit.name else ("", unit.kind)
+
+
+def _several(units: Units) -> set[tuple[str, str]]:
+    counts = Counter(map(_title, units))
+    return {title for title, count in counts.items() if count > 1 and title != ("", "comment")}
+
+
+def _first_line(text: bytes) -> bytes:
+    return text.lstrip().partition(b"\n")[0].rstrip()
