@@ -349,3 +349,25 @@ def test_changing_what_others_add_to_is_refused(sandbox: Sandbox) -> None:
     until(lambda: sandbox.sessions("it-b") and sandbox.sessions("it-b")[0]["stage"] == "failed")
     assert "code:registry.py#register (append)" in sandbox.sessions("it-b")[0]["reason"]
     stop(run)
+
+
+def test_an_agents_own_git_can_not_commit_what_all_have_in_the_tree(project: Sandbox) -> None:
+    project.issue("it-a")
+    project.write("README.md", "Mine, not done yet.\n")
+    before = project.git("for-each-ref")
+    elsewhere = project.root.parent / "elsewhere"
+    script = project.root.parent / "agent.sh"
+    script.write_text(
+        f"""
+        git commit -qam 'All of it' && exit 1
+        git stash && exit 1
+        git branch mine && exit 1
+        git init -q {elsewhere} && cd {elsewhere} && git commit -q --allow-empty -m 'Elsewhere' || exit 1
+        echo 'ISSUE_NO_CHANGE: only tried'
+        """
+    )
+    project.ok("run", "--agent", f"command: sh {script}")
+    assert project.git("for-each-ref") == before
+    assert project.git("diff", "--name-only") == "README.md"
+    log = project.root / ".intarsia/sessions" / project.sessions()[0]["id"] / "output-1.log"
+    assert log.read_text().count("intarsia commit -m MESSAGE") == 3

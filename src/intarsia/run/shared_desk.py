@@ -14,7 +14,7 @@ from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
 from intarsia.run.desk import Desk
 from intarsia.run.place import Place, Seated
-from intarsia.workspace import pool
+from intarsia.workspace import hooked, pool
 from intarsia.workspace.commits import SessionCommits
 from intarsia.workspace.joining import Overlap
 from intarsia.workspace.portion import Portion
@@ -77,6 +77,11 @@ class SharedDesk(Desk):
 
     def approver(self, place: Place) -> Approver:
         return SharedApprover(place)
+
+    def env(self, place: Place) -> dict[str, str]:
+        """The agent's git is kept from the branches; that of checks works in a repository of its own."""
+        kept_off = hooked.environment(self._repository) if isinstance(place, Seated) else {}
+        return {**super().env(place), **kept_off}
 
     def tools(self) -> tuple[Tool, ...]:
         return edit_tools.for_session(self.shared, self.portion, self.commits)
@@ -142,7 +147,7 @@ class SharedDesk(Desk):
         return name_of("\n".join(parts).encode()) if dirty else head
 
     def put_target_back(self) -> bool:
-        """Who moved the branch of the shared tree can't be told: the agent's git is kept from it by other means."""
+        """Who moved the branch of the shared tree can't be told; the agent's git is kept from it by a hook."""
         return False
 
     def save(self, commit: str) -> None:
