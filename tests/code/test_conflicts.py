@@ -327,6 +327,7 @@ def test_notices_of_what_both_added() -> None:
     same_name: Files = {"app/b.py": "def slugify(s):\n    return s\n\n\ndef run(): ...\n"}
     assert notices(between(one, same_name)) == [("twice", "slugify", "app/a.py", "both")]
     assert notices(between(one, {"app/b.py": "def test_slugify(): ...\n"})) == []
+    assert notices(between({**one, **same_name}, {**one, **same_name})) == []
 
 
 def test_notices_in_other_languages() -> None:
