@@ -41,7 +41,7 @@ def test_answers_are_as_described(site: Site, good: bool) -> None:
     asked = set()
     for result in schema.get_all_operations():
         operation: Any = result.ok()  # type: ignore[union-attr]
-        if not good and operation.method == "get":
+        if not good and (operation.method == "get" or operation.path.endswith("/pre-tool-use")):
             continue
 
         @EXAMPLES

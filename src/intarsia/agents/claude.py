@@ -20,7 +20,6 @@ from typing import Any
 
 from intarsia.agents import (
     AgentEvent,
-    Answer,
     Capabilities,
     Conversation,
     Outcome,
@@ -35,7 +34,7 @@ from intarsia.agents import (
     mcp,
 )
 from intarsia.agents.asking import Questions
-from intarsia.agents.claude_tools import TOOLS, changed, question, shown
+from intarsia.agents.claude_tools import TOOLS, answered, question, shown, verdict
 from intarsia.agents.programs import find_program, said_version
 from intarsia.agents.wire import Json, Wire, died
 
@@ -236,11 +235,11 @@ class ClaudeTurn:
     def _judge(self, given: Json, reply: Callable[[Json], None]) -> None:
         name, use = str(given.get("tool_name")), given.get("tool_input") or {}
         if name.startswith(f"mcp__{SERVER}__"):
-            return reply(_verdict(allow=True))
+            return reply(verdict(allow=True))
         ask = question(name, use, str(given.get("tool_use_id")), Path(str(given.get("cwd"))))
         if ask is None:
-            return reply(_verdict(allow=False, reason=f"intarsia does not know the tool {name}, so it is not allowed."))
-        self._questions.put(ask, lambda answer: reply(_answered(name, use, answer)))
+            return reply(verdict(allow=False, reason=f"intarsia does not know the tool {name}, so it is not allowed."))
+        self._questions.put(ask, lambda answer: reply(answered(name, use, answer)))
         return None
 
     def _object(self, last_words: str, reply: Callable[[Json], None]) -> None:
@@ -274,22 +273,6 @@ class ClaudeTurn:
 
 # Says that the conversation to go on with is not there; a new one is begun.
 _GONE = TurnEnd("failed", "There is no such conversation.")
-
-
-def _answered(name: str, use: Json, answer: Answer) -> Json:
-    if not answer.allow:
-        return _verdict(allow=False, reason=answer.reason)
-    if answer.command is None and answer.text is None:
-        return _verdict(allow=True)
-    instead = changed(name, use, answer)
-    if instead is None:
-        return _verdict(allow=False, reason=f"This is allowed in another form only. {answer.reason}")
-    return _verdict(allow=True, updatedInput=instead)
-
-
-def _verdict(*, allow: bool, reason: str = "", **more: Any) -> Json:
-    said = {"permissionDecision": "allow" if allow else "deny", "permissionDecisionReason": reason, **more}
-    return {"hookSpecificOutput": {"hookEventName": "PreToolUse", **said}}
 
 
 def total(result: Json, conversation: str) -> Usage:

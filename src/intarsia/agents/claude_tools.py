@@ -69,6 +69,23 @@ def changed(name: str, given: Input, answer: Answer) -> Input | None:
     return None
 
 
+def answered(name: str, use: Input, answer: Answer) -> dict[str, Any]:
+    """What its hook is told: yes, no, or another way."""
+    if not answer.allow:
+        return verdict(allow=False, reason=answer.reason)
+    if answer.command is None and answer.text is None:
+        return verdict(allow=True)
+    instead = changed(name, use, answer)
+    if instead is None:
+        return verdict(allow=False, reason=f"This is allowed in another form only. {answer.reason}")
+    return verdict(allow=True, updatedInput=instead)
+
+
+def verdict(*, allow: bool, reason: str = "", **more: Any) -> dict[str, Any]:
+    said = {"permissionDecision": "allow" if allow else "deny", "permissionDecisionReason": reason, **more}
+    return {"hookSpecificOutput": {"hookEventName": "PreToolUse", **said}}
+
+
 def shown(name: str, given: Input) -> str:
     """One line about a use of a tool."""
     for key in ("command", "file_path", "notebook_path", "pattern", "url", "query", "description", "text", "rationale"):

@@ -43,6 +43,7 @@ COMMANDS = {
     "sync": "intarsia.cli.sync:sync",
     "gateway": "intarsia.cli.gateway:gateway",
     "mcp": "intarsia.cli.gateway:mcp",
+    "hook": "intarsia.cli.hook:hook",
     "policy": "intarsia.cli.policy:policy",
     "clean": "intarsia.cli.clean:clean",
     "config": "intarsia.cli.setup:config",

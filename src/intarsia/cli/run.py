@@ -98,16 +98,17 @@ def run(
 
 @contextmanager
 def _gateway(context: Context) -> Iterator[None]:
-    """Agents can talk back over HTTP too, where that is installed; raises NotReady where it has to be."""
-    from intarsia.gateway import server
+    """Agents can talk back: by tools, and over HTTP where that is installed; raises NotReady where it has to be."""
+    from intarsia.gateway import server, tools
 
+    site = Site(context.repository, context.database, context.config, context.tree)
+    context.tools = lambda session: tools.for_session(site, session, context.reporter, context.stopping.is_set)
     settings = context.config.gateway
     if settings.start == "required":
         server.require()
     if settings.start == "off" or not server.installed():
         yield
         return
-    site = Site(context.repository, context.database, context.config, context.tree)
     with server.Server(site, context.reporter, port=settings.port) as running:
         context.url = running.url
         yield

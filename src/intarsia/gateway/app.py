@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import anyio
 import anyio.to_thread
@@ -18,15 +18,16 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import intarsia
 from intarsia.agents import mcp
 from intarsia.errors import InputError, IntarsiaError
-from intarsia.gateway import openapi, tools
+from intarsia.gateway import hooks, openapi, tools
 from intarsia.gateway.bearers import Bearers
 from intarsia.gateway.catalogue import OPERATIONS
 from intarsia.gateway.client import AS
+from intarsia.gateway.closed import FailsClosed
 from intarsia.gateway.limits import LIMIT, Limited, failure
 from intarsia.gateway.operation import Caller, Nobody, Operation, Site, Watcher
 from intarsia.gateway.statuses import status_of
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 QUICK, WAITING = 32, 512
 """Threads for what is done at once, and for what may wait for others: those can't keep the first from being done."""
+
+PROGRAMS = get_args(hooks.Program)
 
 T = TypeVar("T")
 
@@ -52,18 +55,20 @@ class Gateway:
         self._quick, self._waiting = anyio.CapacityLimiter(QUICK), anyio.CapacityLimiter(WAITING)
         self._mcp = Mcp(self)
 
-    def app(self) -> Starlette:
-        return Starlette(
+    def app(self) -> ASGIApp:
+        served = Starlette(
             routes=[
                 Route("/v1/health", _health, methods=["GET"]),
                 Route("/v1/openapi.json", _document, methods=["GET"]),
                 *(Route(f"/v1/{one.path}", self._endpoint(one), methods=["POST"]) for one in OPERATIONS),
+                *(Route(f"/v1/hooks/{name}/pre-tool-use", self._hook(name), methods=["POST"]) for name in PROGRAMS),
                 Route("/mcp", self._mcp),
             ],
             middleware=[Middleware(Limited, limit=LIMIT, loopback=self._loopback)],
             exception_handlers={HTTPException: _http_error, IntarsiaError: _error, Exception: self._defect},
             lifespan=self._lifespan,
         )
+        return FailsClosed(served)
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -99,6 +104,20 @@ class Gateway:
             return _json(await self.in_thread(work, gone, request.receive, waits=operation.waits))
 
         return endpoint
+
+    def _hook(self, program: hooks.Program) -> Callable[[Request], Awaitable[Response]]:
+        async def hook(request: Request) -> Response:
+            kind = request.headers.get("content-type", "")
+            body, gone = await request.body(), threading.Event()
+
+            def work() -> bytes:
+                caller = self.caller(request.headers, gone)
+                use = hooks.Use(program=program, input=_decoded(kind, body, dict[str, Any]))
+                return msgspec.json.encode(hooks.decide.run(caller, use).output)
+
+            return _json(await self.in_thread(work, gone, request.receive, waits=True))
+
+        return hook
 
     async def in_thread(self, work: Callable[[], T], gone: threading.Event, receive: Receive, *, waits: bool) -> T:
         """Do it beside others; `gone` is set when the one who asked hangs up."""

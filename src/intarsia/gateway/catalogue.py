@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from intarsia.gateway import files, leases, messages, words
+from intarsia.gateway import files, hooks, leases, messages, words
 from intarsia.gateway.operation import Operation
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -31,4 +31,5 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     words.note,
     words.resolve,
     words.done,
+    hooks.decide,
 )

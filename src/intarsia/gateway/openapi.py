@@ -12,6 +12,7 @@ from intarsia.gateway.operation import Answer, Operation
 from intarsia.gateway.statuses import SAID
 
 Json = dict[str, Any]
+HOOKS = [f"/v1/hooks/{program}/pre-tool-use" for program in ("claude", "codex")]
 TEMPLATE = "#/components/schemas/{name}"
 
 
@@ -35,7 +36,7 @@ def document(operations: Sequence[Operation[Any, Any]]) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {"title": "intarsia", "version": intarsia.__version__, "description": _ABOUT},
-        "paths": {"/v1/health": {"get": _health(schemas)}, **paths},
+        "paths": {"/v1/health": {"get": _health(schemas)}, **paths, **dict.fromkeys(HOOKS, _HOOK)},
         "components": {
             "schemas": components,
             "securitySchemes": {"secret": {"type": "http", "scheme": "bearer"}},
@@ -68,6 +69,17 @@ def _health(schemas: dict[type, Json]) -> Json:
     said = {str(status): _response(SAID[status], schemas[Failure]) for status in (403, 405)}
     answer = _response("It is there.", _with_ok(schemas[Healthy]))
     return {"operationId": "health", "summary": "Is it there?", "security": [], "responses": {"200": answer, **said}}
+
+
+_OBJECT = {"application/json": {"schema": {"type": "object"}}}
+_HOOK = {
+    "post": {
+        "summary": "Answer a hook PreToolUse, as the program calls it; every failure is answered with a no.",
+        "security": [],
+        "requestBody": {"required": True, "content": _OBJECT},
+        "responses": {"200": {"description": "What the hook says.", "content": _OBJECT}},
+    }
+}
 
 
 def _with_ok(schema: Json) -> Json:

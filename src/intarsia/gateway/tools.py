@@ -14,7 +14,8 @@ import msgspec
 from intarsia.agents import Tool
 from intarsia.errors import InputError
 from intarsia.gateway import files, leases, messages, words
-from intarsia.gateway.operation import Operation
+from intarsia.gateway.operation import Caller, Operation, Site, Watcher
+from intarsia.kernel import sessions
 
 Ask = Callable[[Operation[Any, Any], Any], Any]
 """Does an operation, given what it takes."""
@@ -79,9 +80,27 @@ KINDS = (
 )
 
 
+BESIDE = ("lock", "note", "message", "done", "ask")
+
+
 def made(ask: Ask, kinds: tuple[Kind, ...] = KINDS) -> tuple[Tool, ...]:
     """The tools of one caller."""
     return tuple(Tool(kind.name, kind.about, schema(kind), _calling(kind, ask)) for kind in kinds)
+
+
+def for_session(site: Site, session: str, watcher: Watcher, stopping: Callable[[], bool]) -> tuple[Tool, ...]:
+    """For the agent of a session that intarsia runs: what it has not got by other tools, until its turn is over."""
+    with site.database.read() as tx:
+        turn = sessions.get(tx, session).turn
+
+    def withdrawn() -> bool:
+        with site.database.read() as tx:
+            now = sessions.get(tx, session)
+        return stopping() or (now.stage, now.turn) != ("working", turn)
+
+    caller = Caller(site, lambda tx: session, withdrawn, watcher)
+    kinds = tuple(kind for kind in KINDS if kind.name in BESIDE)
+    return made(lambda operation, given: operation.run(caller, given), kinds)
 
 
 def _calling(kind: Kind, ask: Ask) -> Callable[[Mapping[str, Any]], str]:

@@ -64,7 +64,11 @@ class Seat:
             limits=self.limits(),
             conversation=row.vendor_id or "",
             approver=Guard(self._policy(env), place.path, self._desk.approver(place)),
-            tools=(*tools.for_session(self._context.database, row, self._show), *self._desk.tools()),
+            tools=(
+                *tools.for_session(self._context.database, row, self._show),
+                *self._desk.tools(),
+                *self._context.tools(row.id),
+            ),
             objection=self._objection(place) if isinstance(place, Worktree) else None,
         )
 
