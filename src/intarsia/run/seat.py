@@ -92,13 +92,6 @@ class Seat:
 
         return objection
 
-    def _unfinished(self, worktree: Worktree) -> str:
-        if dirty := worktree.git.run("status", "--porcelain", "-z").split("\0")[:-1]:
-            return f"{len(dirty)} changes are not committed, such as {dirty[0][3:]}. Commit them, or remove them."
-        if worktree.git.line("rev-parse", "HEAD") == self._desk.base:
-            return "There is no commit of yours yet. Commit your work; if no commit is right, say so as you were told."
-        return ""
-
     def begin_turn(self) -> Reached | None:
         """Count one more turn; or say which limit stands against it."""
         with self._context.database.read() as tx:
