@@ -13,12 +13,11 @@ from intarsia.cli.common import Output, find_repository, table, with_output, wor
 from intarsia.errors import NotFound, UsageError
 from intarsia.workspace.git import Git
 from intarsia.workspace.repository import Repository
+from intarsia.workspace.two_sides import INDEX, semantic_conflicts
 
 if TYPE_CHECKING:
     from intarsia.code.index import Index, Place, Refreshed
     from intarsia.code.source import SemanticConflict
-
-INDEX = "index"
 
 
 @click.command(short_help="Build or refresh the index of names.")
@@ -82,8 +81,6 @@ def conflicts(output: Output, /, one: str, other: str) -> int:
     Example:
       intarsia code conflicts main..feature main..other
     """
-    from intarsia.workspace.two_sides import semantic_conflicts
-
     repository = find_repository()
     git = Git(working_directory())
     base, ours, theirs = _ranges(git, one, other)

@@ -14,6 +14,7 @@ from intarsia.errors import IntarsiaError
 from intarsia.run.forecast import MOST, Predicted
 from intarsia.workspace.blobs import blobs
 from intarsia.workspace.repository import Repository
+from intarsia.workspace.two_sides import INDEX
 
 if TYPE_CHECKING:
     from intarsia.code.index import Index, Place
@@ -46,7 +47,7 @@ class IndexedNames:
 
         try:
             with blobs(self._repository.git, tip) as files:
-                index = Index(self._repository.state / "index")
+                index = Index(self._repository.state / INDEX)
                 index.refresh(files.ids.items(), files.read)
         except IntarsiaError:
             return  # without names there are still paths and claims to go by

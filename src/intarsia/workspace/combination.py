@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 
 from intarsia.errors import GitError
 from intarsia.workspace.repository import Repository
-from intarsia.workspace.two_sides import semantic_conflicts
+from intarsia.workspace.two_sides import INDEX, semantic_conflicts
 
 if TYPE_CHECKING:
     from intarsia.code.files import File
     from intarsia.code.merge import Conflict
     from intarsia.code.source import SemanticConflict
 
-INDEX = "index"  # in the state directory
 _STAGES = {("1", "2", "3"), ("2", "3")}  # of a file that both sides have; others are conflicts of names
 
 

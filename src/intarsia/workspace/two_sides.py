@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from intarsia.code.source import SemanticConflict
 
 
+INDEX = "index"  # in the state directory
+
+
 class Rest:
     """All files of the base; the index of them is made when the first question about all of them comes."""
 
