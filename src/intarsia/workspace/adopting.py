@@ -28,11 +28,13 @@ def settle(tree: Tree, path: str) -> bytes | None:
     return disk
 
 
-def finish(tree: Tree, intent: Intent, content: bytes | None, *, outside: bool) -> None:
-    """The file is what the intent says."""
+def finish(tree: Tree, intent: Intent, content: bytes | None, *, outside: bool, whole: bool | None = None) -> None:
+    """The file is what the intent says; `whole` says whether it is without errors, if that is known."""
     versions = tree.versions
     before = versions.file(intent.path)
-    good = intent.after if is_whole(intent.path, content) else (before.good if before else ABSENT)
+    if whole is None:
+        whole = is_whole(intent.path, content)
+    good = intent.after if whole else (before.good if before else ABSENT)
     with versions.change():
         credit(versions, intent)
         versions.set_file(intent.path, File(intent.after, good, outside))

@@ -111,7 +111,9 @@ class Tree:
                 pass
         return self.versions.all_own(session)
 
-    def put(self, intent: Intent, expected: bytes | None, wanted: bytes | None, *, outside: bool) -> None:
+    def put(
+        self, intent: Intent, expected: bytes | None, wanted: bytes | None, *, outside: bool, whole: bool | None = None
+    ) -> None:
         """Do what was noted as an intent before: killed at any point, it is done or not. Raises Moved."""
         try:
             replacing.replace(self.root / intent.path, expected, wanted, Path(intent.spare))
@@ -119,7 +121,7 @@ class Tree:
             with self.versions.change():
                 self.versions.drop_intent(intent)
             raise
-        adopting.finish(self, intent, wanted, outside=outside)
+        adopting.finish(self, intent, wanted, outside=outside, whole=whole)
 
 
 @dataclass(frozen=True)
@@ -278,7 +280,10 @@ class Shared:
                 return
             self._versions.intend(intent)
         file = self._versions.file(path)
-        self.tree.put(intent, disk, result, outside=file is not None and file.outside)
+        # A merge of two versions without errors has none.
+        merged = result != proposal.wanted and file is not None and file.good == file.known
+        whole = True if merged and adopting.is_whole(path, proposal.wanted) else None
+        self.tree.put(intent, disk, result, outside=file is not None and file.outside, whole=whole)
 
     def move(self, path: str, to: str) -> list[Done]:
         """Rename a file: it is deleted at one place and made at the other, each under its lease."""
