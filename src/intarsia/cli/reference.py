@@ -18,7 +18,14 @@ from intarsia.cli import cli
 from intarsia.config import Config, Described, describe
 
 NOTE = "<!-- Generated from the code by `make docs`; changes made here are lost. -->"
-TYPES = {"str": "text", "int": "number", "bool": "true or false", "list": "list of texts", "Optional": "number"}
+TYPES = {
+    "str": "text",
+    "int": "number",
+    "float": "number",
+    "bool": "true or false",
+    "list": "list of texts",
+    "Optional": "number",
+}
 LONGEST_DEFAULT = 60
 
 COMMANDS_INTRO = """\
