@@ -110,6 +110,7 @@ def test_a_turn_from_its_first_word_to_its_last(stage: Stage) -> None:
         approver=approver,
     )
     id = next(event.id for event in events if isinstance(event, Conversation))
+    scope = next(event.scope for event in events if isinstance(event, Usage) and event.input)
     path = stage.workspace / "a.txt"
     assert events == [
         Conversation(id),
@@ -121,7 +122,7 @@ def test_a_turn_from_its_first_word_to_its_last(stage: Stage) -> None:
         ToolResult("call-3", True),
         Usage(id, cost=0.5),
         Said("Done."),
-        Usage(f"{id}/1.1", 7, 0, 2),
+        Usage(scope, 7, 0, 2),
         TurnEnd("completed", "", "Done."),
     ]
     edit, shell = approver.asked
@@ -346,6 +347,15 @@ def test_what_is_not_clear_or_changes_the_rules_is_refused_without_a_question(st
     assert "id-reject_once" in str(heard(stage))
 
 
+def test_a_command_may_be_in_the_title_only(stage: Stage) -> None:
+    about = AcpAgent("", settings={"mode": "ask"}, titles_commands=True)
+    approver = Approver(("push",))
+    steps: list[Json] = [{"step": {"kind": "execute", "title": "git push"}}, DONE]
+    assert end(play(stage, *steps, approver=approver, about=about)).outcome == "completed"
+    assert [ask.command for ask in approver.asked] == ["git push"]
+    assert "id-reject_once" in str(heard(stage))
+
+
 def test_a_policy_can_name_the_tool_where_the_agent_does() -> None:
     (ask,) = questions({"kind": "fetch", "_meta": {"claudeCode": {"toolName": "WebFetch"}}}, Path("/w"))
     assert ask.tool == "WebFetch"
@@ -433,6 +443,31 @@ def test_one_that_is_gone_or_can_not_be_resumed_is_begun_anew(stage: Stage, like
     assert end(events).outcome == "completed"
     assert events[0] != Conversation(id)
     assert len(calls(stage, "session/new")) == 1
+
+
+def test_what_is_told_late_of_a_conversation_is_not_taken_for_work(stage: Stage) -> None:
+    step = {"toolCallId": "old", "kind": "edit", "title": "Edit", "status": "completed"}
+    late = [
+        {"sessionUpdate": "tool_call", **step},
+        {"sessionUpdate": "agent_message_chunk", "content": {"type": "text"}},
+    ]
+    about = AcpAgent("", settings={"mode": "ask"}, replays_late=True)
+    events = play(stage, DONE, conversation="acp-1", about=about, like={"late": late})
+    assert end(events) == TurnEnd("completed", "", "Done.")
+    assert end(play(stage, DONE, conversation="acp-1", like={"late": late})).outcome == "unguarded"
+
+
+@pytest.mark.parametrize(("adds_up", "tokens"), [(False, 16), (True, 9)])
+def test_tokens_are_counted_once(stage: Stage, adds_up: bool, tokens: int) -> None:
+    def ended(given: int) -> Json:
+        return {"end": "end_turn", "result": {"usage": {"inputTokens": given, "outputTokens": 1, "totalTokens": 0}}}
+
+    about = AcpAgent("", settings={"mode": "ask"}, adds_up=adds_up)
+    steps: list[Json] = [DONE, ended(7), DONE, ended(9)]
+    objections = ["More.", ""]
+    events = play(stage, *steps, about=about, objection=lambda words: objections.pop(0))
+    figures = {event.scope: event.input for event in events if isinstance(event, Usage)}
+    assert sum(figures.values()) == tokens
 
 
 def test_a_model_can_be_chosen(stage: Stage) -> None:

@@ -8,10 +8,10 @@ allowed once, never for ever. An agent that changes something without asking, or
 from __future__ import annotations
 
 import shlex
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import intarsia
 from intarsia.agents import (
     AgentEvent,
     Answer,
@@ -31,16 +31,16 @@ from intarsia.agents import (
 from intarsia.agents.acp_agents import AGENTS, UNKNOWN, AcpAgent
 from intarsia.agents.acp_asks import can_allow, option, questions, shown
 from intarsia.agents.acp_host import Host
+from intarsia.agents.acp_opening import AUTH_REQUIRED, Opening, said, settings
 from intarsia.agents.acp_steps import Steps
 from intarsia.agents.asking import Questions
+from intarsia.agents.calls import Calls
 from intarsia.agents.mcp_bridge import Bridge
 from intarsia.agents.outcomes import of_error
 from intarsia.agents.programs import npm_version, on_path, said_version
 from intarsia.agents.wire import Json, Wire, died
 from intarsia.errors import ConfigError
 
-VERSION = 1
-AUTH_REQUIRED = -32000
 NO_METHOD = -32601
 FOLLOWUPS = 5
 ENDS: Mapping[str, Outcome] = {
@@ -114,12 +114,10 @@ class AcpTurn:
     """One prompt to an agent, and the follow-ups that it needs, in a process of its own."""
 
     def __init__(self, turn: Turn, argv: Sequence[str], about: AcpAgent, model: str) -> None:
-        self._turn, self._about, self._model = turn, about, model
-        self._calls: list[tuple[str, Callable[[Json], None], Callable[[Json], None] | None]] = []
+        self._turn, self._about = turn, about
         self._session = ""
-        self._settings: dict[str, str] = {}
-        self._settled = False
-        self._steps = Steps(turn.workspace, reads_unasked=about.reads_unasked)
+        self._scope = uuid.uuid4().hex[:8]
+        self._steps = Steps(turn.workspace, about)
         self._untold: list[str] = []
         self._open: set[str] = set()
         self._line, self._words = "", ""
@@ -129,14 +127,20 @@ class AcpTurn:
         self._wire = Wire(turn, argv, env, self._hear, died, patience=about.patience)
         self._questions = Questions(turn.approver, aside=self._wire.aside)
         self._host = Host(turn, self._questions, self._wire.aside, self._steps.written.add)
+        self._call = Calls(self._wire.send, self._fail)
+        self._opening = Opening(
+            turn,
+            about,
+            [self._bridge.server()] if self._bridge else [],
+            model=model,
+            call=self._call,
+            aside=self._wire.aside,
+            ready=self._ready,
+            refuse=self._refuse,
+            fail=self._fail,
+        )
         self._wire.begin()
-        offered = {
-            "fs": {"readTextFile": about.reads, "writeTextFile": about.writes},
-            "terminal": about.terminals,
-        }
-        client = {"name": "intarsia", "title": "intarsia", "version": intarsia.__version__}
-        hello = {"protocolVersion": VERSION, "clientCapabilities": offered, "clientInfo": client}
-        self._call("initialize", hello, self._connected)
+        self._opening.begin()
 
     def events(self) -> Iterator[AgentEvent]:
         yield from self._wire.events()
@@ -151,72 +155,10 @@ class AcpTurn:
         if self._bridge is not None:
             self._bridge.close()
 
-    # To the first prompt.
-
-    def _connected(self, agent: Json) -> None:
-        if agent.get("protocolVersion") != VERSION:
-            return self._refuse(f"it speaks version {agent.get('protocolVersion')} of the protocol, not {VERSION}")
-        loads = (agent.get("agentCapabilities") or {}).get("loadSession")
-        return self._load() if self._turn.conversation and loads else self._open_new()
-
-    def _load(self) -> None:
-        id = self._turn.conversation
-        self._call(
-            "session/load",
-            {"sessionId": id, **self._place()},
-            lambda opened: self._opened({**opened, "sessionId": id}),
-            lambda error: self._open_new(),
-        )
-
-    def _open_new(self, *, may_log_in: bool = True) -> None:
-        def otherwise(error: Json) -> None:
-            method = next((m for key, m in self._about.methods.items() if self._turn.env.get(key)), "")
-            if error.get("code") == AUTH_REQUIRED and method and may_log_in:
-                self._call("authenticate", {"methodId": method}, lambda _: self._open_new(may_log_in=False))
-            else:
-                self._fail("session/new", error)
-
-        self._call("session/new", self._place(), self._opened, otherwise)
-
-    def _place(self) -> Json:
-        return {"cwd": str(self._turn.workspace), "mcpServers": [self._bridge.server()] if self._bridge else []}
-
-    def _opened(self, opened: Json) -> None:
-        self._session = str(opened.get("sessionId"))
-        self._settings = _settings(opened)
-        wanted = dict(self._about.settings)
-        if not wanted and "mode" in self._settings:
-            return self._refuse(f"nobody knows which of its modes asks; it is in {self._settings['mode']}")
-        if self._model:
-            wanted["model"] = self._model
-        return self._settle([*wanted.items()], _options(opened))
-
-    def _settle(self, wanted: Sequence[tuple[str, str]], options: set[str]) -> None:
-        """Set one after another, and see each of them set, before the first prompt."""
-        if not wanted:
-            self._settled = True
-            self._wire.tell(Conversation(self._session))
-            return self._prompt(self._turn.prompt)
-        (id, value), *rest = wanted
-        if id not in self._settings:
-            return self._refuse(f"it has no setting {id}, which has to be {value}")
-        if self._settings[id] == value:
-            return self._settle(rest, options)
-
-        def then(changed: Json) -> None:
-            self._settings |= _settings(changed) if id in options else {id: value}
-            if self._settings[id] != value:
-                return self._refuse(f"its {id} stays {self._settings[id]}, though it has to be {value}")
-            return self._settle(rest, options)
-
-        def otherwise(error: Json) -> None:
-            self._refuse(f"its {id} can't be set to {value}: {_said(error)}")
-
-        if id in options:
-            change: Json = {"sessionId": self._session, "configId": id, "value": value}
-            return self._call("session/set_config_option", change, then, otherwise)
-        method, name = {"mode": ("session/set_mode", "modeId"), "model": ("session/set_model", "modelId")}[id]
-        return self._call(method, {"sessionId": self._session, name: value}, then, otherwise)
+    def _ready(self, session: str) -> None:
+        self._session = session
+        self._wire.tell(Conversation(session))
+        self._prompt(self._turn.prompt)
 
     def _refuse(self, why: str) -> None:
         done = "It was ended" if self._prompts else "Nothing was done"
@@ -273,11 +215,11 @@ class AcpTurn:
         self._wire.finish(end)
 
     def _fail(self, what: str, error: Json) -> None:
-        text = f"{what}: {_said(error)}".removeprefix(": ")
+        text = f"{what}: {said(error)}".removeprefix(": ")
         self._wire.finish(TurnEnd("auth" if error.get("code") == AUTH_REQUIRED else of_error(text), text, self._words))
 
     def _count(self, result: Json) -> None:
-        """Of each prompt by itself; some tell it in a place of their own."""
+        """Of each prompt, or of all since it was started; some tell it in a place of their own."""
         used = result.get("usage") or {}
         quota = ((result.get("_meta") or {}).get("quota") or {}).get("token_count") or {}
         cached = used.get("cachedReadTokens") or 0
@@ -285,40 +227,22 @@ class AcpTurn:
         output = used.get("outputTokens") or quota.get("output_tokens") or 0
         if given or output:
             given += cached + (used.get("cachedWriteTokens") or 0)
-            self._wire.tell(Usage(f"{self._session}/{self._turn.number}.{self._prompts}", given, cached, output))
+            scope = self._scope if self._about.adds_up else f"{self._scope}.{self._prompts}"
+            self._wire.tell(Usage(f"{self._session}/{scope}", given, cached, output))
 
     # What it tells.
-
-    def _call(
-        self,
-        method: str,
-        params: Json,
-        then: Callable[[Json], None],
-        otherwise: Callable[[Json], None] | None = None,
-    ) -> None:
-        self._calls.append((method, then, otherwise))
-        self._wire.send({"jsonrpc": "2.0", "id": len(self._calls) - 1, "method": method, "params": params})
 
     def _hear(self, message: Json) -> None:
         params, id, method = message.get("params") or {}, message.get("id"), message.get("method")
         if method is None:
-            return self._answered(message)
+            return self._call.answered(message)
         if id is not None:
-            return self._serve(method, params, lambda said: self._wire.send({"jsonrpc": "2.0", "id": id, **said}))
-        if method == "session/update" and self._settled and params.get("sessionId") == self._session:
+            return self._serve(method, params, lambda answer: self._wire.send({"jsonrpc": "2.0", "id": id, **answer}))
+        if method == "session/update" and not self._session:
+            self._opening.note()
+        elif method == "session/update" and params.get("sessionId") == self._session:
             self._note(params.get("update") or {})
         return None
-
-    def _answered(self, message: Json) -> None:
-        id = message.get("id")
-        if not isinstance(id, int) or not 0 <= id < len(self._calls):
-            return None
-        method, then, otherwise = self._calls[id]
-        self._calls[id] = (method, lambda _: None, lambda _: None)  # a second answer is none
-        if "error" not in message:
-            return then(message.get("result") or {})
-        error = message["error"] if isinstance(message["error"], dict) else {}
-        return otherwise(error) if otherwise else self._fail(method, error)
 
     def _note(self, update: Json) -> None:
         match update:
@@ -330,7 +254,7 @@ class AcpTurn:
             case {"sessionUpdate": "current_mode_update", "currentModeId": str(mode)}:
                 self._changed({"mode": mode})
             case {"sessionUpdate": "config_option_update"}:
-                self._changed(_settings(update))
+                self._changed(settings(update))
             case {"sessionUpdate": "usage_update", "cost": {"amount": amount, "currency": "USD"}}:
                 self._wire.tell(Usage(self._session, cost=float(amount)))
 
@@ -360,6 +284,7 @@ class AcpTurn:
             return self._refuse(problem)
         self._begin_step(id, step)
         self._open.discard(id)
+        self._words = ""  # said before this was done
         return self._wire.tell(ToolResult(id, step["status"] == "completed"))
 
     def _begin_step(self, id: str, step: Json) -> None:
@@ -408,21 +333,3 @@ class AcpTurn:
             self._steps.refused.add(str(step.get("toolCallId")))
             self._untold.append(f"{shown(step, self._turn.workspace)}: {answer.reason or 'no reason was given'}")
         reply({"result": option(options, allow=answer.allow)})
-
-
-def _options(opened: Json) -> set[str]:
-    return {str(one.get("id")) for one in opened.get("configOptions") or ()}
-
-
-def _settings(told: Json) -> dict[str, str]:
-    """What is set, by the name of the setting: its options, else its modes and models."""
-    modes, models = told.get("modes") or {}, told.get("models") or {}
-    found = {"mode": modes.get("currentModeId"), "model": models.get("currentModelId")}
-    found |= {str(one.get("id")): one.get("currentValue") for one in told.get("configOptions") or ()}
-    return {id: str(value) for id, value in found.items() if value is not None}
-
-
-def _said(error: Json) -> str:
-    data = error.get("data")
-    details = data.get("details") or data.get("message") if isinstance(data, dict) else data
-    return " ".join(dict.fromkeys(str(part) for part in (error.get("message"), details) if part))

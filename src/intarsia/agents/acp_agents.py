@@ -15,8 +15,11 @@ class AcpAgent:
     """One agent. `settings` make it ask: its options for a session, or `mode`, and the values they need.
 
     `methods`: of its ways to log in, the one for the key in this variable. `reads_unasked`: it runs commands that it
-    takes for harmless without asking; anything else that it does without asking ends its turn. `reads`, `writes` and
-    `terminals`: whether it is offered to read and write files, and to run commands, through us.
+    takes for harmless without asking; anything else that it does without asking ends its turn. `titles_commands`: of a
+    command it tells only the title, which is the command. `reads`, `writes` and `terminals`: whether it is offered to
+    read and write files, and to run commands, through us. `replays_late`: it still tells what was in a conversation
+    when that is loaded. `adds_up`: it tells the tokens of all prompts since it was started. `patience`: seconds it gets
+    to end by itself. `tried`: the version that our tests ran.
     """
 
     program: str
@@ -30,8 +33,11 @@ class AcpAgent:
     reads: bool = True
     writes: bool = True
     terminals: bool = True
-    patience: float = 5.0  # seconds it gets to end by itself
-    tried: str = ""  # the version that our tests ran
+    titles_commands: bool = False
+    replays_late: bool = False
+    adds_up: bool = False
+    patience: float = 5.0
+    tried: str = ""
     weaker: tuple[str, ...] = ()
 
 
@@ -56,7 +62,10 @@ AGENTS: Mapping[str, AcpAgent] = {
         model="--model=",
         reads=False,  # it takes our word that a file is not there for a failure, and then can't create it
         terminals=False,
+        titles_commands=True,
+        replays_late=True,
         patience=0.5,  # some versions go on for long after their input has ended
+        tried="0.61.0",
         weaker=("It does not always find the conversation to go on with, and begins a new one.", _SHELL, _NO_REASON),
     ),
     "copilot": AcpAgent(
@@ -70,6 +79,8 @@ AGENTS: Mapping[str, AcpAgent] = {
         writes=False,
         terminals=False,
         reads_unasked=True,
+        adds_up=True,
+        tried="1.0.102",
         weaker=(_ENDS, "Commands that it takes for harmless it runs without asking.", _SHELL),
     ),
     "opencode": AcpAgent(
@@ -84,8 +95,10 @@ AGENTS: Mapping[str, AcpAgent] = {
         reads=False,
         writes=False,
         terminals=False,
+        tried="1.18.33",
         weaker=(
             "It tells nobody whether it asks: that it does not is noticed when it has done something.",
+            "It tells the tokens of its last answer only.",
             _ENDS,
             _SHELL,
         ),
@@ -98,6 +111,7 @@ AGENTS: Mapping[str, AcpAgent] = {
         writes=False,
         terminals=False,
         reads_unasked=True,
+        tried="0.100.0",
         weaker=(
             "What your own settings of Claude Code allow it does without asking; an edit among that ends its turn.",
             "The driver claude asks for everything.",
@@ -114,6 +128,7 @@ AGENTS: Mapping[str, AcpAgent] = {
         writes=False,
         terminals=False,
         reads_unasked=True,
+        tried="2.6.0",
         weaker=(
             "Commands run in its read-only sandbox without asking; those that leave it ask, and have all your rights.",
             _ENDS,
@@ -123,7 +138,6 @@ AGENTS: Mapping[str, AcpAgent] = {
         "cursor-agent",
         ("acp",),
         settings={"mode": "agent"},
-        env={},
         model="--model=",
         weaker=("None of our tests ever ran it.", _SHELL, _NO_REASON),
     ),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from intarsia.agents.acp_agents import AcpAgent
 from intarsia.agents.acp_asks import CHANGING, command_of, edits_of, merged, shown
 from intarsia.agents.wire import Json
 
@@ -13,11 +14,11 @@ from intarsia.agents.wire import Json
 class Steps:
     """The steps of one turn, by their ids. `written`: the files that it had us write, which was asked for."""
 
-    def __init__(self, workspace: Path, *, reads_unasked: bool) -> None:
+    def __init__(self, workspace: Path, about: AcpAgent) -> None:
         self.refused: set[str] = set()
         self.written: set[Path] = set()
         self._workspace = workspace
-        self._reads_unasked = reads_unasked
+        self._about = about
         self._asked: set[str] = set()
         self._known: dict[str, Json] = {}
 
@@ -30,8 +31,10 @@ class Steps:
 
     def update(self, id: str, told: Mapping[str, Any]) -> Json:
         """The step, with what is new of it."""
-        self._known[id] = merged(self._known.get(id, {}), told)
-        return self._known[id]
+        step = self._known[id] = merged(self._known.get(id, {}), told)
+        if self._about.titles_commands and step.get("kind") == "execute" and "rawInput" not in told:
+            step["rawInput"] = {"command": step.get("title")}
+        return step
 
     def ask(self, id: str, told: Mapping[str, Any]) -> Json:
         """The same, as the agent asks for it; what it asks for may say less than what it told before."""
@@ -54,4 +57,4 @@ class Steps:
             return not named or not named <= self.written
         through_us = any(part.get("type") == "terminal" for part in step.get("content") or ())
         runs = step.get("kind") == "execute" or bool(command_of(step.get("rawInput") or {}))
-        return runs and not through_us and not self._reads_unasked
+        return runs and not through_us and not self._about.reads_unasked

@@ -36,7 +36,7 @@ class Bridge:
 
     def server(self) -> dict[str, Any]:
         """How an agent starts the program, as the Agent Client Protocol says it."""
-        arguments = ["-m", "intarsia.agents.mcp_bridge", str(self._place / "tools")]
+        arguments = ["-P", "-m", "intarsia.agents.mcp_bridge", str(self._place / "tools")]
         return {"name": SERVER, "command": sys.executable, "args": arguments, "env": []}
 
     def close(self) -> None:

@@ -26,6 +26,7 @@ A prompt names its script by `[[script:NAME]]`, else it is the first; a later pr
     choices         the kinds of answers that it offers
     key             the variable without which it has no login; `logs_in`: it has to be told so by `authenticate`
     version, loads  of the protocol; whether it loads sessions
+    late            updates that it tells only after it has loaded one
 
 What it hears is added to the file in `ACP_HEARD`, if there is that variable.
 """
@@ -82,8 +83,14 @@ class ScriptedAgent:
             if "method" in message and "id" in message:
                 try:
                     self._send({"id": message["id"], "result": self._answer(message["method"], message["params"])})
+                    self._tell_late(message["method"])
                 except Failure as failure:
                     self._send({"id": message["id"], "error": failure.error})
+
+    def _tell_late(self, method: str) -> None:
+        for update in self.like.get("late", ()) if method == "session/load" else ():
+            time.sleep(0.1)
+            self._update(update)
 
     # What the client wants.
 

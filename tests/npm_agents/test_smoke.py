@@ -1,0 +1,81 @@
+"""Agents from npm through the driver `acp`, each with a scripted model on loopback, dummy keys and a new home."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from intarsia.agents.acp_agents import AGENTS
+from intarsia.agents.supervision import marked
+from intarsia.testing import ModelServer, Step
+from tests.npm_agents.programs import PREFIX, ClaudeAgentAcp, CodexAcp, Copilot, Gemini, NpmAgent, OpenCode
+from tests.real_agents import loopback
+from tests.support.sandbox import Sandbox
+
+DONE = Step(text="I am done.")
+
+
+@pytest.fixture(scope="session")
+def is_offline() -> bool:
+    """True where this machine lets us leave its network; every test is in there then."""
+    return loopback.enter()
+
+
+@pytest.fixture
+def model(is_offline: bool) -> Iterator[ModelServer]:
+    with ModelServer() as server:
+        yield server
+
+
+@pytest.fixture(params=[Gemini, Copilot, OpenCode, ClaudeAgentAcp, CodexAcp], ids=lambda kind: kind.name)
+def agent(request: pytest.FixtureRequest) -> NpmAgent:
+    made: NpmAgent = request.param()
+    return made
+
+
+@pytest.fixture
+def project(agent: NpmAgent, model: ModelServer, sandbox: Sandbox) -> Sandbox:
+    """A repository whose agent is this one."""
+    env = agent.configure(Path.home(), model.url)
+    for name in [name for name in sandbox.env if name.lower().endswith("_proxy")]:
+        del sandbox.env[name]
+    path = f"{PREFIX}/node_modules/.bin{os.pathsep}{sandbox.env['PATH']}"
+    sandbox.env |= {**env, "PATH": path}
+    named = f"model = '{agent.model}'\n" if agent.model else ""
+    table = f"[agents.one]\ndriver = 'acp'\nagent = '{agent.name}'\n{named}env = {json.dumps(list(env))}\n"
+    sandbox.commit("intarsia.toml", f"[run]\nagent = 'one'\n[limits]\nwall = 120\n{table}", "Configure")
+    return sandbox
+
+
+def test_an_issue_becomes_a_landed_commit(project: Sandbox, model: ModelServer, agent: NpmAgent) -> None:
+    commit = "git add --all && git commit --quiet -m Greet && echo committed"
+    model.add({"work": [agent.create(Path("hello.txt"), "Hello"), agent.shell(commit), DONE]})
+    project.issue("it-1", "--body", "[[script:work]]")
+    project.ok("run")
+    assert project.show("hello.txt") == "Hello"
+    (session,) = project.sessions()
+    assert session["turn"] == 1
+    assert marked(session["id"]) == []
+
+
+def test_an_agent_passes_its_self_check(project: Sandbox, model: ModelServer, agent: NpmAgent) -> None:
+    commit = "git add hello.txt && git commit --quiet -m 'Say hello'"
+    model.add(
+        {
+            "edit": [agent.create(Path("hello.txt"), "hello"), Step(text="Done.")],
+            "refused-edit": [agent.create(Path("refused.txt"), "no"), Step(text="It was refused.")],
+            "refused-command": [agent.shell("touch refused.txt"), Step(text="It was refused.")],
+            "commit": [agent.shell(commit), Step(text="Done.")],
+            "resume": [Step(text="hello.txt")],
+        }
+    )
+    done = project.call("agent", "test", "one", "--note", "[[script:{step}]] ", "--json")
+    found = json.loads(done.stdout)
+    assert [(finding["step"], finding["ok"], finding["detail"]) for finding in found["findings"]] == [
+        (step, True, "as it should be") for step in ("edit", "refused edit", "refused command", "commit", "resume")
+    ]
+    assert found["version"] == AGENTS[agent.name].tried
