@@ -300,3 +300,31 @@ def test_find_takes_a_key() -> None:
     setter = made.find("Shape.colour.setter")
     assert setter is not None and setter.name == "colour"
     assert made.find("Shape.nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("language", "data"),
+    [
+        ("go", b"var x"),
+        ("go", b"type"),
+        ("go", b"const"),
+        ("go", b"import"),
+        ("java", b"class A"),
+        ("cpp", b"namespace a"),
+        ("rust", b"impl A"),
+        ("c_sharp", b"class A"),
+        ("ruby", b"class A"),
+        ("php", b"<?php class A"),
+        ("typescript", b"interface A"),
+    ],
+)
+def test_files_that_end_too_early_tile(language: str, data: bytes) -> None:
+    for length in range(len(data) + 1):
+        check(outline(data[:length], language))
+
+
+@pytest.mark.parametrize("name", fixture.NAMES)
+def test_files_cut_anywhere_tile(name: str) -> None:
+    data = fixture.data(name)
+    for length in range(0, len(data), 7):
+        check(outline(data[:length], fixture.language(name)))

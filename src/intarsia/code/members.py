@@ -51,9 +51,9 @@ def bounds(splitter: Splitter, node: Node, role: int) -> Inside | None:
 
 def _bracketed(data: bytes, body: Node) -> Inside | None:
     start, end = body.start_byte, body.end_byte
-    if data[start] != 123:  # {
+    if not data.startswith(b"{", start):
         return None
-    return Inside(body.children, start + 1, end - 1 if end - 1 > start and data[end - 1] == 125 else end)
+    return Inside(body.children, start + 1, end - 1 if data.endswith(b"}", start + 1, end) else end)
 
 
 def _indented(splitter: Splitter, node: Node, body: Node | None) -> Inside | None:
@@ -98,7 +98,7 @@ def _go_group(splitter: Splitter, node: Node) -> Inside | None:
     holder = node
     for child in node.named_children[:1]:
         holder = child if splitter.names.kind(child).endswith("_list") else node
-    opening = next((child for child in holder.children if data[child.start_byte] == 40), None)
+    opening = next((child for child in holder.children if data.startswith(b"(", child.start_byte)), None)
     return Inside(holder.children, opening.end_byte, node.end_byte - 1) if opening is not None else None
 
 

@@ -87,7 +87,7 @@ class Splitter:
         return self.names.kind(node) == "export_statement" and node.child_by_field_name("source") is not None
 
     def is_group(self, node: Node) -> bool:
-        return any(self.data[child.start_byte] == 40 for child in node.children)
+        return any(self.data.startswith(b"(", child.start_byte) for child in node.children)
 
     def key(self, prefix: str, part: str) -> str:
         key = prefix + part
