@@ -54,6 +54,9 @@ class Run(Model):
     lease: Annotated[
         int, Meta(ge=5, le=86_400, description="Seconds a supervisor may be silent before its sessions are given up.")
     ] = 60
+    patience: Annotated[
+        int, Meta(ge=0, description="Seconds a run waits for an account that its vendor lets wait, before it ends.")
+    ] = 21_600
     on_overlap: Annotated[
         str,
         Meta(
@@ -200,6 +203,12 @@ class Agent(Model):
     writable: Annotated[
         list[str],
         Meta(description="Directories that it may write when it is confined, besides its own: '~/.cache/pip'."),
+    ] = field(default_factory=list)
+    account: Annotated[
+        str, Meta(description="What is paused when its vendor lets it wait; empty: all agents of its driver together.")
+    ] = ""
+    fallback: Annotated[
+        list[str], Meta(description="Agents that work instead, the first that can, while its account can't.")
     ] = field(default_factory=list)
     wall: Annotated[Seconds | None, Meta(description="Overrides limits.wall for this agent.")] = None
     idle: Annotated[Seconds | None, Meta(description="Overrides limits.idle for this agent.")] = None

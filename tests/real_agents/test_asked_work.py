@@ -107,9 +107,10 @@ def test_an_agent_that_forgot_to_commit_is_sent_back_in_the_same_turn(
 
 def test_an_overloaded_model_costs_no_attempt(project: Sandbox, model: ModelServer, program: AgentProgram) -> None:
     issue(project, model, "it-1", Step(http=529, times=0))
-    assert project.call("run").returncode == 1
+    assert project.call("run", env={"INTARSIA_RUN_PATIENCE": "0"}).returncode == 1
     assert session(project)["stage"] == "parked"
     assert "overloaded" in session(project)["reason"]
+    project.ok("agent", "resume", program.name)
     model.add({"it-1": [program.create("answer.txt", "42"), commit(program), DONE]})
     project.ok("run")
     assert project.show("answer.txt") == "42"

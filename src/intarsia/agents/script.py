@@ -8,8 +8,10 @@
       { wait = SECONDS },                         { say = "…" },
       { fail = "…" },                             { hang = true },
       { conversation = "ID" },                    { usage = { input = N, output = N, cost = DOLLARS, model = "…" } },
-      { end = "OUTCOME", text = "…" },
+      { end = "OUTCOME", text = "…", retry_after = SECONDS, times = N },
     ]
+
+With `times` a turn ends like that only so often when it is begun again, and else goes on.
 
 The issue `"*"` stands for all that have no entry. A turn that is not written does nothing. With `asks = true` at the
 top of the file it asks before each edit and each command; a step that is refused is left out, and it goes on. Where
@@ -105,16 +107,16 @@ class Performance:
                 try:
                     yield from self._ask_and_perform(step, f"{self._turn.number}.{number}")
                 except _Ended as ended:
-                    yield self._end(ended.outcome, str(ended))
+                    yield self._end(ended.outcome, str(ended), ended.retry_after)
                     return
                 except OSError as error:
                     yield self._end("failed", f"{text}: {error}")
                     return
         yield self._end("completed")
 
-    def _end(self, outcome: Outcome, detail: str = "") -> TurnEnd:
+    def _end(self, outcome: Outcome, detail: str = "", retry_after: float | None = None) -> TurnEnd:
         self._withdraw()
-        return TurnEnd(outcome, detail, "\n".join(self._said))
+        return TurnEnd(outcome, detail, "\n".join(self._said), retry_after)
 
     def _withdraw(self) -> None:
         if self._questions is not None:
@@ -188,8 +190,15 @@ class Performance:
                 yield Conversation(id)
             case {"usage": figures}:
                 yield Usage(scope=self._turn.conversation or f"turn-{self._turn.number}", **figures)
-            case {"end": outcome}:
-                raise _Ended(step.get("text", ""), outcome)
+            case {"end": outcome} if "times" not in step or self._counted() <= step["times"]:
+                raise _Ended(step.get("text", ""), outcome, step.get("retry_after"))
+
+    def _counted(self) -> int:
+        """How often this turn came to such a step, now included."""
+        file = self._turn.folder / f"times-{self._turn.number}"
+        with file.open("a", encoding="utf-8") as marks:
+            marks.write("x")
+        return file.stat().st_size
 
     def _call(self, change: Callable[[Call], None]) -> Iterator[AgentEvent]:
         """Do it by the turn's tools, in another thread: they may wait for others."""
@@ -285,9 +294,10 @@ def _description(step: Step) -> str:
 class _Ended(Exception):
     """The scenario says, or a step of it means, that the turn ends here."""
 
-    def __init__(self, reason: str, outcome: Outcome = "failed") -> None:
+    def __init__(self, reason: str, outcome: Outcome = "failed", retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.outcome: Outcome = outcome
+        self.retry_after = retry_after
 
 
 def _text(path: Path) -> str:

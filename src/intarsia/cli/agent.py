@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 import click
 
-from intarsia.cli.common import Output, open_project, table, with_change, with_output
+from intarsia.cli.common import Output, actor, open_project, table, with_change, with_output
 from intarsia.cli.identity import caller, store_secret, stored_secret
 from intarsia.clock import iso
-from intarsia.kernel import members, sessions
+from intarsia.kernel import members, pauses, sessions
 
 
 @click.group(short_help="Try agents; join as one; see who has joined.")
@@ -61,6 +61,26 @@ def whoami(output: Output, /) -> None:
     with project.database.transaction() as tx:
         name = caller(project, tx)
     output.show(name, agent=name)
+
+
+@agent.command()
+@click.argument("name")
+@with_change
+def resume(output: Output, /, name: str) -> None:
+    """Use NAME again now: an agent, or an account, that is paused as its vendor let it wait.
+
+    
+    Example:
+      intarsia agent resume claude
+    """
+    project = open_project(dry_run=output.dry_run)
+    from intarsia.run.context import account_of
+
+    chosen = project.config.agents.get(name)
+    account = account_of(chosen) if chosen else name
+    with project.database.transaction() as tx:
+        lifted = pauses.lift(tx, account, actor())
+    output.show(f"{account} is used again.", account=account, pause=lifted.as_json())
 
 
 @agent.command(name="list")

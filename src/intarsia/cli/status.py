@@ -14,7 +14,7 @@ from intarsia.cli.common import Output, open_project, read_text, table, with_cha
 from intarsia.cli.identity import caller, client
 from intarsia.clock import iso
 from intarsia.errors import InputError, UsageError
-from intarsia.kernel import daily, events, issues, leases, sessions, spending
+from intarsia.kernel import daily, events, issues, leases, pauses, sessions, spending
 from intarsia.kernel.events import Event
 from intarsia.kernel.sessions import Session
 from intarsia.run import usage
@@ -54,6 +54,7 @@ def _show(output: Output) -> None:
         parked = sessions.find(tx, stages=[sessions.PARKED])
         held = leases.held(tx)
         today = spending.today(tx)
+        paused = list(pauses.active(tx).values())
     lines = [
         f"Project {project.database.project} in {project.repository.root}",
         "Issues: " + ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n) + f"; {ready} ready",
@@ -63,6 +64,7 @@ def _show(output: Output) -> None:
     rows = [["  " + s.id, s.issue, s.agent, s.stage, f"{now - s.created:.0f} s", _used(s)] for s in running]
     lines += [table(rows)]
     lines += [f"Parked: {s.issue} ({s.id}): {s.reason}" for s in parked]
+    lines += [f"Account {each.text} (sooner: intarsia agent resume {each.account})" for each in paused]
     lines += [f"Used today: {usage.shown(today.as_json())}"] if today.turns else []
     output.show(
         "\n".join(line for line in lines if line),
@@ -74,6 +76,7 @@ def _show(output: Output) -> None:
         parked=[s.as_json() for s in parked],
         leases=[lease.as_json() for lease in held],
         today=today.as_json(),
+        paused=[each.as_json() for each in paused],
     )
 
 

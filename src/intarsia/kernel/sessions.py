@@ -274,6 +274,16 @@ def take_over(tx: Transaction, seen: Session, supervisor: str, run: str, ttl: in
     return get(tx, seen.id)
 
 
+def hand_over(tx: Transaction, session: Session, agent: str, driver: str) -> Session:
+    """Let another agent go on, if it is another one; of another driver it can't know the conversation."""
+    if (session.agent, session.driver) == (agent, driver):
+        return session
+    facts = {"run": session.run, "issue": session.issue, "session": session.id}
+    events.record(tx, "session_handed_over", actor=session.supervisor, **facts, previous=session.agent, agent=agent)
+    vendor_id = session.vendor_id if session.driver == driver else None
+    return update(tx, session, agent=agent, driver=driver, vendor_id=vendor_id)
+
+
 def renew(tx: Transaction, supervisor: str, ttl: int) -> int:
     """Keep what the sessions of this supervisor hold; those that another one took over are not among them."""
     own = [session.id for session in find(tx, stages=ACTIVE) if session.supervisor == supervisor]

@@ -25,6 +25,23 @@ if TYPE_CHECKING:
     from intarsia.workspace.shared import Tree
 
 
+@dataclass(frozen=True)
+class Worker:
+    """A configured agent and its driver."""
+
+    name: str
+    agent: Agent
+    driver: Driver
+
+    @property
+    def account(self) -> str:
+        return account_of(self.agent)
+
+
+def account_of(agent: Agent) -> str:
+    return agent.account or agent.driver
+
+
 @dataclass
 class Context:
     """`url` is that of the gateway, if there is one; `tools` are more tools for the agent of a session."""
@@ -32,9 +49,7 @@ class Context:
     repository: Repository
     database: Database
     config: Config
-    agent_name: str
-    agent: Agent
-    driver: Driver
+    worker: Worker
     identity: tuple[str, str]
     landing: Landing
     run: str
@@ -45,7 +60,20 @@ class Context:
     url: str = ""
     tools: Callable[[str], tuple[Tool, ...]] = field(default=lambda session: ())
     parent: Session | None = None
+    fallback: tuple[Worker, ...] = ()
     stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def agent_name(self) -> str:
+        return self.worker.name
+
+    @property
+    def agent(self) -> Agent:
+        return self.worker.agent
+
+    @property
+    def driver(self) -> Driver:
+        return self.worker.driver
 
     @property
     def target(self) -> str:

@@ -14,7 +14,7 @@ from intarsia.kernel.leases import Lease
 from intarsia.kernel.overlap import Policy
 from intarsia.kernel.sessions import Session
 from intarsia.run import rounds, secret
-from intarsia.run.context import Context
+from intarsia.run.context import Context, Worker
 from intarsia.run.field import LOOK_AHEAD, Choice, Field, Overlap, choose
 from intarsia.run.forecast import Forecaster, Predicted, declared
 from intarsia.run.names import IndexedNames
@@ -75,7 +75,7 @@ class Dispatch:
         """Whether to stay although nothing runs: what was not started has only to wait."""
         return self._policy == "wait" and bool(self.waiting)
 
-    def claim(self) -> tuple[Session, Issue] | None:
+    def claim(self, worker: Worker) -> tuple[Session, Issue] | None:
         """Start a session on the issue that goes best with what runs; None when nothing is ready, or may be started."""
         self.waiting = set()
         taken: set[str] = set()
@@ -84,7 +84,7 @@ class Dispatch:
             self._note_passed(choice)
             if choice.issue is None:
                 return None
-            started = self._start(choice.issue, choice.overlaps)
+            started = self._start(choice.issue, choice.overlaps, worker)
             if started is not None:
                 self._passed.update(choice.passed.keys())
                 del self._passed[choice.issue.id]
@@ -115,15 +115,15 @@ class Dispatch:
             field.add(issue.id, self._forecaster.of(issue).expected)
         return field
 
-    def _start(self, issue: Issue, overlaps: list[Overlap]) -> tuple[Session, Issue] | None:
+    def _start(self, issue: Issue, overlaps: list[Overlap], worker: Worker) -> tuple[Session, Issue] | None:
         context, token = self._context, sessions.new_secret()
         try:
             with context.database.transaction() as tx:
                 claimed = sessions.start(
                     tx,
                     run=context.run,
-                    agent=context.agent_name,
-                    driver=context.driver.name,
+                    agent=worker.name,
+                    driver=worker.driver.name,
                     supervisor=context.supervisor,
                     secret=token,
                     ttl=context.config.run.lease,

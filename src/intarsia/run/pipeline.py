@@ -7,6 +7,7 @@ nothing that was done before.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from intarsia.agents import Running, Turn, TurnEnd
 from intarsia.agents.supervision import end_marked, watch
 from intarsia.config import Check
 from intarsia.errors import Aborted, GitError, StaleLease
-from intarsia.kernel import issues, sessions
+from intarsia.kernel import issues, pauses, sessions
 from intarsia.kernel.database import Transaction
 from intarsia.kernel.issues import Issue
 from intarsia.kernel.leases import Lease
@@ -46,6 +47,16 @@ class Ending:
     session: Session
     title: str
     commit: str = ""
+    unserved: Unserved | None = None
+
+
+class Unserved(Aborted):
+    """The vendor serves this account not now, or (`closed`) not before somebody logs in."""
+
+    def __init__(self, reason: str, account: str, *, closed: bool = False) -> None:
+        super().__init__(reason)
+        self.account = account
+        self.closed = closed
 
 
 class BrokenOff(Exception):
@@ -75,6 +86,7 @@ class Pipeline:
         self._commit = ""
         self._goes_on = False
         self._resumed = 0
+        self._unserved: Unserved | None = None
 
     def run(self) -> Ending:
         """Go on until the session is over or parked; raises Lost when another supervisor took it."""
@@ -92,6 +104,7 @@ class Pipeline:
                 stages[stage]()
                 self._inherited = False
             except Aborted as stop:
+                self._unserved = stop if isinstance(stop, Unserved) else None
                 self._park(str(stop), resume=stage)
             except InTheWay as obstacle:
                 self._park(f"{obstacle.message} {obstacle.hint}", resume=stage)
@@ -104,7 +117,7 @@ class Pipeline:
                     self._begin_again()
                 else:
                     self._give_up("failed", f"{error} (while {stage})")
-        return Ending(self._row, self._issue.title, self._commit)
+        return Ending(self._row, self._issue.title, self._commit, self._unserved)
 
     def _begin_again(self) -> None:
         """The stage was broken off, so it is entered as if another supervisor had begun it. Raises Lost."""
@@ -118,6 +131,7 @@ class Pipeline:
         self._goes_on = False
         running = self._adopted() if self._inherited else None
         if running is None:
+            self._require_service()
             if reached := self._seat.begin_turn():
                 return self._stop_at(reached)
             turn = mail.enclosed(self._context.database, self._turn(self._desk.place()))
@@ -128,6 +142,16 @@ class Pipeline:
         end = watch(running, self._seat.limits(), self._seat.note, self._claimed.stopped)
         self._clear_processes()
         return self._judge(end)
+
+    def _require_service(self) -> None:
+        """Begin no turn while the account is paused. Raises Unserved."""
+        account = self._context.worker.account
+        with self._context.database.read() as tx:
+            pause = pauses.active(tx).get(account)
+        if pause is not None:
+            if self._goes_on:
+                self._desk.keep_interrupted()
+            raise Unserved(pause.text, account)
 
     def _stop_at(self, reached: Reached) -> None:
         """Begin no turn: one of a run or a day is for later, one of the session or its issue ends the session."""
@@ -175,6 +199,8 @@ class Pipeline:
         if end.outcome != "completed":
             return self._handle(end, found)
         mail.acknowledge(self._context.database, self._row.id)
+        with self._context.database.transaction() as tx:
+            pauses.served(tx, self._context.worker.account)
         resolution = self._resolution(end)
         if resolution is None and self._row.turn > 1 and _progress(found) == self._row.progress:
             return self._give_up("blocked", f"{self._row.reason} It changed nothing when told so.")
@@ -196,7 +222,7 @@ class Pipeline:
         match handling.then:
             case "park":
                 self._desk.keep_interrupted()
-                raise Aborted(reason)
+                raise self._unserved_by(end, reason)
             case "follow up":
                 self._follow_up(f"{reason} Go on from there.", found)
             case "block":
@@ -206,6 +232,15 @@ class Pipeline:
                 raise BrokenOff(reason)
             case "fail" | "again":
                 self._give_up("failed", reason, unlucky=handling.then == "again")
+
+    def _unserved_by(self, end: TurnEnd, reason: str) -> Unserved:
+        """Without a login only this run is told; of the rest, all."""
+        account = self._context.worker.account
+        if end.outcome == "auth":
+            return Unserved(reason, account, closed=True)
+        with self._context.database.transaction() as tx:
+            pauses.pause(tx, account, self._row.id, reason, chance=random.random(), retry_after=end.retry_after)
+        return Unserved(reason, account)
 
     def _resolution(self, end: TurnEnd) -> Resolution | None:
         """What the agent declared by command in this turn, else by its last words."""

@@ -22,10 +22,11 @@ from intarsia.kernel.issues import Issue
 from intarsia.kernel.sessions import Session
 from intarsia.run import limits, secret
 from intarsia.run.claimed import Lost
-from intarsia.run.context import Context, is_alive
+from intarsia.run.context import Context, Worker, is_alive
 from intarsia.run.dispatch import Dispatch
 from intarsia.run.pipeline import Ending, Pipeline
 from intarsia.run.progress import Summary
+from intarsia.run.staff import Staff
 
 POLL = 1.0
 
@@ -60,7 +61,9 @@ class Scheduler:
         self._dispatch = Dispatch(context, scope.only)
         self._running: dict[str, Future[Ending]] = {}
         self._endings: list[Ending] = []
-        self._begun = 0
+        self._staff = Staff(context)
+        self._unstaffed = False
+        self._begun: set[str] = set()
         self._parked: list[Session] = []
         self._renewed = 0.0
         self._looked = -POLL
@@ -115,7 +118,7 @@ class Scheduler:
     @property
     def _draining(self) -> bool:
         limit = self._scope.max_issues
-        return self._interrupts.count > 0 or bool(self._limit) or (limit is not None and self._begun >= limit)
+        return self._interrupts.count > 0 or bool(self._limit) or (limit is not None and len(self._begun) >= limit)
 
     def _expects_more(self) -> bool:
         """Whether to stay although nothing is ready: others still work on what ours may wait for.
@@ -124,7 +127,7 @@ class Scheduler:
         """
         if self._context.parent is not None:
             return False
-        if self._scope.watch or self._dispatch.waits:
+        if self._scope.watch or self._dispatch.waits or self._waits_for_service():
             return True
         with self._context.database.read() as tx:
             return bool(sessions.find(tx, stages=sessions.ACTIVE, limit=1))
@@ -148,27 +151,51 @@ class Scheduler:
             self._start(executor, *found)
         return False
 
-    def _start(self, executor: ThreadPoolExecutor, session: Session, issue: Issue, inherited: bool) -> None:
-        self._begun += 1
-        self._context.reporter.started(session.id, issue.id, issue.title, self._context.agent_name)
-        pipeline = Pipeline(self._context, session, issue, inherited=inherited)
+    def _waits_for_service(self) -> bool:
+        """Whether there is something to do for agents that can't work now, but soon."""
+        context = self._context
+        if not self._parked and not self._unstaffed:
+            return False
+        queues = context.config.queues_of(context.agent_name)
+        with context.database.read() as tx:
+            left = self._parked or issues.ready(tx, self._scope.only, queues, 1)
+        return bool(left) and self._staff.worth_waiting()
+
+    def _start(
+        self, executor: ThreadPoolExecutor, worker: Worker, session: Session, issue: Issue, inherited: bool
+    ) -> None:
+        self._begun.add(session.id)
+        self._context.reporter.started(session.id, issue.id, issue.title, worker.name)
+        pipeline = Pipeline(self._staff.seat(worker), session, issue, inherited=inherited)
         future = executor.submit(pipeline.run)
         self._running[session.id] = future
         future.add_done_callback(lambda _: self._interrupts.wake.put(None))
 
-    def _claim(self) -> tuple[Session, Issue, bool] | None:
-        claimed = self._dispatch.claim()
-        return (*claimed, False) if claimed else None
+    def _claim(self) -> tuple[Worker, Session, Issue, bool] | None:
+        worker = self._staff.free()
+        self._unstaffed = worker is None
+        claimed = self._dispatch.claim(worker) if worker else None
+        return (worker, *claimed, False) if worker and claimed else None
 
     # Recovery: sessions whose supervisor is gone are continued, wherever it stopped.
 
-    def _resumable(self) -> tuple[Session, Issue, bool] | None:
-        for seen in self._left_behind():
-            try:
-                return *self._take_over(seen), True
-            except (StaleLease, Held):
-                continue
-        return None
+    def _resumable(self) -> tuple[Worker, Session, Issue, bool] | None:
+        """What can go on now: to be checked or landed, a session needs no agent."""
+        later: list[Session] = []
+        try:
+            for seen in self._left_behind():
+                worker = self._staff.free(seen.agent)
+                if worker is None and (seen.resume or seen.stage) == "working":
+                    later.append(seen)
+                    continue
+                worker = worker or self._context.worker
+                try:
+                    return worker, *self._take_over(seen, worker), True
+                except (StaleLease, Held):
+                    continue
+            return None
+        finally:
+            self._parked.extend(later)
 
     def _left_behind(self) -> Iterator[Session]:
         for waiting in (self._parked, self._abandoned):
@@ -195,7 +222,7 @@ class Scheduler:
                 if (lease.session, sessions.get(tx, lease.session).supervisor) in dead:
                     leases.release(tx, lease.session, lease.resource)
 
-    def _take_over(self, seen: Session) -> tuple[Session, Issue]:
+    def _take_over(self, seen: Session, worker: Worker) -> tuple[Session, Issue]:
         context = self._context
         with context.database.transaction() as tx:
             session = sessions.take_over(tx, seen, context.supervisor, context.run, context.config.run.lease)
@@ -203,6 +230,7 @@ class Scheduler:
                 token = sessions.new_secret()
                 secret.write(context.folder(session.id), token)
                 session = sessions.update(tx, session, secret_hash=sessions.digest(token))
+            session = sessions.hand_over(tx, session, worker.name, worker.driver.name)
             issue = issues.get(tx, session.issue)
             self._dispatch.retake(tx, session, issue)
             return session, issue
@@ -242,6 +270,10 @@ class Scheduler:
             self._context.reporter.ended(session_id, "lost", "another supervisor took it over")
             return
         self._endings.append(ending)
+        if ending.unserved:
+            self._parked.append(ending.session)
+            if ending.unserved.closed:
+                self._staff.close(ending.unserved.account, ending.session.reason)
         self._context.reporter.ended(session_id, ending.session.stage, ending.session.reason)
 
     # Ending.

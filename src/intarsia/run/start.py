@@ -15,7 +15,7 @@ from intarsia.kernel import sessions
 from intarsia.kernel.database import Database
 from intarsia.kernel.sessions import Session
 from intarsia.run import limits
-from intarsia.run.context import Context, host_name, supervisor_id
+from intarsia.run.context import Context, Worker, account_of, host_name, supervisor_id
 from intarsia.run.progress import Reporter
 from intarsia.workspace.landing import Landing
 from intarsia.workspace.repository import Repository
@@ -32,18 +32,16 @@ def context(repository: Repository, database: Database, config: Config, reporter
     identity = repository.require_identity()
     target = repository.target(config.land.target)
     name, agent = choose_agent(config)
-    driver = drivers.make(config.runnable(agent), repository.root)
-    driver.check()
-    limits.require_meters(config, name, agent, driver)
+    chain = [(name, agent), *_fallback(config, name, agent)]
+    worker, *fallback = (_worker(repository, config, *each) for each in chain)
     host = host_name()
     shared = config.workspace.kind == "shared"
     return Context(
         repository=repository,
         database=database,
         config=config,
-        agent_name=name,
-        agent=agent,
-        driver=driver,
+        worker=worker,
+        fallback=tuple(fallback),
         identity=identity,
         landing=(SharedLanding if shared else Landing)(repository, target, config.land.strategy),
         run=f"r-{secrets.token_hex(4)}",
@@ -53,6 +51,30 @@ def context(repository: Repository, database: Database, config: Config, reporter
         tree=_shared_tree(repository, database, config, target) if shared else None,
         parent=_parent(database, config),
     )
+
+
+def _worker(repository: Repository, config: Config, name: str, agent: Agent) -> Worker:
+    driver = drivers.make(config.runnable(agent), repository.root)
+    driver.check()
+    limits.require_meters(config, name, agent, driver)
+    return Worker(name, agent, driver)
+
+
+def _fallback(config: Config, name: str, agent: Agent) -> list[tuple[str, Agent]]:
+    """Raises ConfigError for those that can't take another agent's place."""
+    for other in agent.fallback:
+        known = [each for each, its in config.agents.items() if its.driver and each != name]
+        if other not in known:
+            raise ConfigError(
+                f"agents.{name}.fallback names {other!r}, which is no other agent that intarsia runs.",
+                hint=f"Known: {', '.join(known) or 'none'}. Another model is an agent of its own, with its account.",
+            )
+        if account_of(config.agents[other]) == account_of(agent):
+            raise ConfigError(
+                f"agents.{name}.fallback names {other!r}, which has the same account: both are paused together.",
+                hint=f'If they do not share one, say so: agents.{other}.account = "NAME".',
+            )
+    return [(other, config.agents[other]) for other in agent.fallback]
 
 
 def _parent(database: Database, config: Config) -> Session | None:
