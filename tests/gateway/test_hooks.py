@@ -131,6 +131,10 @@ def test_whatever_fails_is_a_no_that_hooks_understand(working: Working) -> None:
         said = response.json()["hookSpecificOutput"]
         assert (response.status_code, said["permissionDecision"]) == (200, "deny"), (path, content[:40])
         assert said["permissionDecisionReason"]
+    assert working.claude("Read", file_path="/etc/hosts") == "allow"
+    with working.site.database.transaction() as tx:
+        sessions.advance(tx, working.session, "checking")
+    assert working.claude("Read", file_path="/etc/hosts") == "deny"
     with working.site.database.transaction() as tx:
         sessions.end(tx, working.session, "cancelled")
     assert working.claude("Read", file_path="/etc/hosts") == "deny"

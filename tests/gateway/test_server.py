@@ -22,8 +22,8 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 from intarsia.errors import NotReady, UsageError
 from intarsia.gateway import files, leases, messages
 from intarsia.gateway.client import Client as Asking
-from intarsia.gateway.client import Refused
 from intarsia.gateway.operation import Caller, Site
+from intarsia.gateway.remote import Refused
 from intarsia.gateway.server import Server
 from tests.gateway.conftest import SECRETS
 from tests.support.sandbox import Sandbox

@@ -26,11 +26,12 @@ from intarsia.errors import InputError, IntarsiaError
 from intarsia.gateway import hooks, openapi, tools
 from intarsia.gateway.bearers import Bearers
 from intarsia.gateway.catalogue import OPERATIONS
-from intarsia.gateway.client import AS
 from intarsia.gateway.closed import FailsClosed
 from intarsia.gateway.limits import LIMIT, Limited, failure
-from intarsia.gateway.operation import Caller, Nobody, Operation, Site, Watcher
+from intarsia.gateway.operation import Caller, Nobody, Operation, Site
+from intarsia.gateway.remote import AS
 from intarsia.gateway.statuses import status_of
+from intarsia.gateway.watcher import Watcher
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
 
 from msgspec import Meta, Struct
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from intarsia.config import Config
+    from intarsia.gateway.watcher import Watcher
     from intarsia.kernel.database import Database, Transaction
     from intarsia.kernel.sessions import Session
     from intarsia.workspace.repository import Repository
@@ -33,15 +33,15 @@ class Answer(Struct, kw_only=True):
     """What is answered, beside `"ok": true`."""
 
 
-@dataclass
 class Site:
     """The project that is worked on; its shared tree is opened when it is asked for."""
 
-    repository: Repository
-    database: Database
-    config: Config
-    tree: Tree | None = None
-    _alone: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, repository: Repository, database: Database, config: Config, tree: Tree | None = None) -> None:
+        self.repository = repository
+        self.database = database
+        self.config = config
+        self._tree = tree
+        self._alone = threading.Lock()
 
     @property
     def root(self) -> Path:
@@ -51,16 +51,9 @@ class Site:
         from intarsia.run import sharing  # and with it the grammars
 
         with self._alone:
-            if self.tree is None:
-                self.tree = sharing.open_tree(self.repository, self.database, self.config, self.config.land.target)
-            return self.tree
-
-
-class Watcher(Protocol):
-    """Shows to people who watch what agents say."""
-
-    def activity(self, session: str, text: str) -> None: ...
-    def notice(self, text: str) -> None: ...
+            if self._tree is None:
+                self._tree = sharing.open_tree(self.repository, self.database, self.config, self.config.land.target)
+            return self._tree
 
 
 class Nobody:
@@ -73,14 +66,13 @@ class Nobody:
         pass
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who asks: `identify` proves it inside of a transaction. `withdrawn` says that nobody waits for the answer."""
 
     site: Site
     identify: Callable[[Transaction], str]
     withdrawn: Callable[[], bool] = lambda: False
-    watcher: Watcher = field(default_factory=Nobody)
+    watcher: Watcher = Nobody()
 
     @property
     def database(self) -> Database:
@@ -96,8 +88,7 @@ G = TypeVar("G", bound=Given)
 A = TypeVar("A", bound=Answer)
 
 
-@dataclass(frozen=True)
-class Operation(Generic[G, A]):
+class Operation(Struct, Generic[G, A], frozen=True):
     """`path` is that of its endpoint, below /v1/; `waits`: it may take as long as it is asked to wait."""
 
     path: str

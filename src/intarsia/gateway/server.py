@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from intarsia.errors import NotReady, UsageError
-from intarsia.gateway.operation import Site, Watcher
+from intarsia.gateway.operation import Site
+from intarsia.gateway.watcher import Watcher
 
 NEEDED = ("starlette", "uvicorn", "mcp")
 HOST = "127.0.0.1"

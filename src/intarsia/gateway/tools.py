@@ -14,7 +14,8 @@ import msgspec
 from intarsia.agents import Tool
 from intarsia.errors import InputError
 from intarsia.gateway import files, leases, messages, words
-from intarsia.gateway.operation import Caller, Operation, Site, Watcher
+from intarsia.gateway.operation import Caller, Operation, Site
+from intarsia.gateway.watcher import Watcher
 from intarsia.kernel import sessions
 
 Ask = Callable[[Operation[Any, Any], Any], Any]
