@@ -18,7 +18,7 @@ from msgspec import Meta, Struct, field
 from intarsia.errors import ConfigError
 
 FILE = "intarsia.toml"
-DRIVERS = ("acp", "claude", "codex", "command", "script")
+DRIVERS = ("acp", "api", "claude", "codex", "command", "script")
 
 Seconds = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]

@@ -451,10 +451,8 @@ def test_what_is_told_late_of_a_conversation_is_not_taken_for_work(stage: Stage)
         {"sessionUpdate": "tool_call", **step},
         {"sessionUpdate": "agent_message_chunk", "content": {"type": "text"}},
     ]
-    about = AcpAgent("", settings={"mode": "ask"}, replays_late=True)
-    events = play(stage, DONE, conversation="acp-1", about=about, like={"late": late})
+    events = play(stage, DONE, conversation="acp-1", like={"late": late})
     assert end(events) == TurnEnd("completed", "", "Done.")
-    assert end(play(stage, DONE, conversation="acp-1", like={"late": late})).outcome == "unguarded"
 
 
 @pytest.mark.parametrize(("adds_up", "tokens"), [(False, 16), (True, 9)])

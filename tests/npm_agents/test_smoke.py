@@ -73,9 +73,11 @@ def test_an_agent_passes_its_self_check(project: Sandbox, model: ModelServer, ag
             "resume": [Step(text="hello.txt")],
         }
     )
-    done = project.call("agent", "test", "one", "--note", "[[script:{step}]] ", "--json")
-    found = json.loads(done.stdout)
-    assert [(finding["step"], finding["ok"], finding["detail"]) for finding in found["findings"]] == [
-        (step, True, "as it should be") for step in ("edit", "refused edit", "refused command", "commit", "resume")
-    ]
-    assert found["version"] == AGENTS[agent.name].tried
+    said = project.call("agent", "test", "one", "--note", "[[script:{step}]] ", "--json")
+    found = json.loads(said.stdout)
+    about = AGENTS[agent.name]
+    findings = {finding["step"]: finding["ok"] for finding in found["findings"]}
+    resumed = True if about.resumes else None
+    done = dict.fromkeys(("edit", "refused edit", "refused command", "commit"), True)
+    assert findings == {**done, "resume": resumed}, found
+    assert found["version"] == about.tried

@@ -65,7 +65,7 @@ class AcpDriver:
         self.capabilities = Capabilities(
             asks_edits=True,
             asks_shell=True,
-            resumes=True,
+            resumes=self._about.resumes,
             tools=True,
             objects=True,
             usage=True,

@@ -17,9 +17,9 @@ class AcpAgent:
     `methods`: of its ways to log in, the one for the key in this variable. `reads_unasked`: it runs commands that it
     takes for harmless without asking; anything else that it does without asking ends its turn. `titles_commands`: of a
     command it tells only the title, which is the command. `reads`, `writes` and `terminals`: whether it is offered to
-    read and write files, and to run commands, through us. `replays_late`: it still tells what was in a conversation
-    when that is loaded. `adds_up`: it tells the tokens of all prompts since it was started. `patience`: seconds it gets
-    to end by itself. `tried`: the version that our tests ran.
+    read and write files, and to run commands, through us. `resumes`: it finds its conversations again. `adds_up`: it
+    tells the tokens of all prompts since it was started. `patience`: seconds it gets to end by itself. `tried`: the
+    version that our tests ran.
     """
 
     program: str
@@ -34,7 +34,7 @@ class AcpAgent:
     writes: bool = True
     terminals: bool = True
     titles_commands: bool = False
-    replays_late: bool = False
+    resumes: bool = True
     adds_up: bool = False
     patience: float = 5.0
     tried: str = ""
@@ -63,10 +63,10 @@ AGENTS: Mapping[str, AcpAgent] = {
         reads=False,  # it takes our word that a file is not there for a failure, and then can't create it
         terminals=False,
         titles_commands=True,
-        replays_late=True,
+        resumes=False,  # it says for about every second one that there is none
         patience=0.5,  # some versions go on for long after their input has ended
         tried="0.61.0",
-        weaker=("It does not always find the conversation to go on with, and begins a new one.", _SHELL, _NO_REASON),
+        weaker=("It often does not find its conversations again, so each turn begins a new one.", _SHELL, _NO_REASON),
     ),
     "copilot": AcpAgent(
         "copilot",

@@ -60,22 +60,20 @@ class Opening:
         if agent.get("protocolVersion") != VERSION:
             return self._refuse(f"it speaks version {agent.get('protocolVersion')} of the protocol, not {VERSION}")
         loads = (agent.get("agentCapabilities") or {}).get("loadSession")
-        return self._load() if self._turn.conversation and loads else self._open_new()
+        known = self._turn.conversation if loads and self._about.resumes else ""
+        return self._load() if known else self._open_new()
 
     def _load(self) -> None:
         id = self._turn.conversation
 
         def loaded(opened: Json) -> None:
-            if not self._about.replays_late:
-                return self._opened({**opened, "sessionId": id})
             self.note()
             self._aside.do(self._wait_for_quiet, lambda _: self._opened({**opened, "sessionId": id}))
-            return None
 
         self._call("session/load", {"sessionId": id, **self._place}, loaded, lambda error: self._open_new())
 
     def _wait_for_quiet(self) -> None:
-        """What it still tells of the conversation so far must not be taken for what it does now."""
+        """Some still tell what was in a conversation when it is loaded; that must not be taken for what they do now."""
         latest = time.monotonic() + LONGEST
         while time.monotonic() < min(self._heard + QUIET, latest) and not self._aside.over():
             time.sleep(TICK)

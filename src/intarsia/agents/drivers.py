@@ -56,6 +56,12 @@ def _acp(agent: Agent, root: Path) -> Driver:
     return AcpDriver(agent.agent, agent.command, agent.model, agent.options)
 
 
+def _api(agent: Agent, root: Path) -> Driver:
+    from intarsia.agents.api import ApiDriver
+
+    return ApiDriver(agent.model, agent.options)
+
+
 def _claude(agent: Agent, root: Path) -> Driver:
     from intarsia.agents.claude import ClaudeDriver
 
@@ -70,6 +76,7 @@ def _codex(agent: Agent, root: Path) -> Driver:
 
 MAKERS: dict[str, Callable[[Agent, Path], Driver]] = {
     "acp": _acp,
+    "api": _api,
     "claude": _claude,
     "codex": _codex,
     "command": _command,
