@@ -54,6 +54,9 @@ class Run(Model):
     lease: Annotated[
         int, Meta(ge=5, le=86_400, description="Seconds a supervisor may be silent before its sessions are given up.")
     ] = 60
+    prompts: Annotated[
+        str, Meta(description="Directory with templates of your own for what agents are told, such as 'prompts'.")
+    ] = ""
     patience: Annotated[
         int, Meta(ge=0, description="Seconds a run waits for an account that its vendor lets wait, before it ends.")
     ] = 21_600

@@ -254,6 +254,7 @@ class Capabilities:
     adopts: bool = False  # a turn outlives its supervisor, and another one can follow it
     tools: bool = False  # the agent can call our tools
     objects: bool = False  # the agent can be sent back to work when it wants to end its turn
+    guides: tuple[str, ...] = ("AGENTS.md", "CLAUDE.md")  # which of these it reads by itself
     usage: bool = False  # tokens are told
     costs: bool = False  # what they cost is told too
     leaves_processes: bool = True  # what the agent started may live on after its turn

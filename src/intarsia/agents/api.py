@@ -48,6 +48,7 @@ class ApiDriver:
         resumes=True,
         tools=True,
         objects=True,
+        guides=(),
         usage=True,
         weaker=(
             "A command that was allowed does what it does with all rights that you have: there is no sandbox.",

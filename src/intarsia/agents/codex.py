@@ -58,6 +58,7 @@ class CodexDriver:
         asks_shell=True,
         resumes=True,
         tools=True,
+        guides=("AGENTS.md",),
         usage=True,
         weaker=(
             "A command that was allowed runs outside the sandbox, with all rights that you have.",

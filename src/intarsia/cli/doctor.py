@@ -63,6 +63,7 @@ def _examine() -> Iterator[Finding]:
     yield _try("database", lambda: _database(repository, config))
     yield _try("agents", lambda: _agents(repository, config))
     yield from _drivers()
+    yield _try("prompts", lambda: _prompts(repository, config))
     yield Finding("checks", True, ", ".join(config.checks) or "none: any commit lands unproven; add [checks]")
     yield _confinement(config)
     yield from _locks(repository)
@@ -149,6 +150,13 @@ def _confinement(config: Config) -> Finding:
         return Finding("confinement", False, problem, "Install bubblewrap and allow user namespaces.")
     what = "agents with confine = 'on' run without" if "on" in modes else "no agent asks for it"
     return Finding("confinement", True, f"not available ({problem.rstrip('.')}); {what}")
+
+
+def _prompts(repository: Repository, config: Config) -> str:
+    from intarsia.run.prompts import Prompts
+
+    own = Prompts.load(repository.root, config.run.prompts).own
+    return f"yours instead of ours: {', '.join(own)}" if own else "as they come with intarsia"
 
 
 def _locks(repository: Repository) -> Iterator[Finding]:

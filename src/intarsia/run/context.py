@@ -18,6 +18,7 @@ from intarsia.config import Agent, Config
 from intarsia.kernel.database import Database
 from intarsia.kernel.sessions import Session
 from intarsia.run.progress import Reporter
+from intarsia.run.prompts import Prompts
 from intarsia.workspace.landing import Landing
 from intarsia.workspace.repository import Repository
 
@@ -61,6 +62,7 @@ class Context:
     tools: Callable[[str], tuple[Tool, ...]] = field(default=lambda session: ())
     parent: Session | None = None
     fallback: tuple[Worker, ...] = ()
+    prompts: Prompts = field(default_factory=lambda: Prompts({}))
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property

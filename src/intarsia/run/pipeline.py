@@ -20,7 +20,7 @@ from intarsia.kernel.database import Transaction
 from intarsia.kernel.issues import Issue
 from intarsia.kernel.leases import Lease
 from intarsia.kernel.sessions import Session
-from intarsia.run import checks, clashes, mail, prompts, room
+from intarsia.run import checks, clashes, guides, mail, prompts, room
 from intarsia.run.checks import Bench, Evidence
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
@@ -375,7 +375,7 @@ class Pipeline:
             "working",
             prompts.first_line(problem),
             turn=turn + 1,
-            prompt=prompts.followup(self._issue.id, problem, left, self._task()),
+            prompt=self._context.prompts.followup(self._issue.id, problem, left, self._task()),
             head=found.head if found else self._desk.head,
             progress=_progress(found) if found else self._row.progress,
             resolution=None,
@@ -432,11 +432,16 @@ class Pipeline:
 
     def _turn(self, place: Place) -> Turn:
         prompt = self._row.prompt or self._task()
-        return self._seat.turn(place, prompts.resumed(self._issue.id, prompt) if self._goes_on else prompt)
+        if self._goes_on:
+            prompt = self._context.prompts.resumed(self._issue.id, prompt)
+        return self._seat.turn(place, prompt)
 
     def _task(self) -> str:
         commands = [check.command for check in self._context.config.check_list().values()]
-        return prompts.task(self._issue, self._context.target, commands, shared=self._context.tree is not None)
+        context = self._context
+        guide = guides.unread(context.repository.git, self._desk.base or context.target, context.driver)
+        shared = context.tree is not None
+        return context.prompts.task(self._issue, context.target, commands, shared=shared, guide=guide)
 
     def _require_room(self, problem: str = "") -> None:
         """What fails on a full disk proves nothing: raises NotReady, which leaves the session to the next run."""

@@ -17,6 +17,7 @@ from intarsia.kernel.sessions import Session
 from intarsia.run import limits
 from intarsia.run.context import Context, Worker, account_of, host_name, supervisor_id
 from intarsia.run.progress import Reporter
+from intarsia.run.prompts import Prompts
 from intarsia.workspace.landing import Landing
 from intarsia.workspace.repository import Repository
 from intarsia.workspace.shared_landing import SharedLanding
@@ -42,6 +43,7 @@ def context(repository: Repository, database: Database, config: Config, reporter
         config=config,
         worker=worker,
         fallback=tuple(fallback),
+        prompts=Prompts.load(repository.root, config.run.prompts),
         identity=identity,
         landing=(SharedLanding if shared else Landing)(repository, target, config.land.strategy),
         run=f"r-{secrets.token_hex(4)}",
