@@ -48,7 +48,7 @@ def index(output: Output, /, rebuild: bool) -> None:
 def who(output: Output, /, name: str) -> None:
     """Show the definitions of NAME (`name` or `Class.method`) and the units that mention them.
 
-    By name, without types: of what mentions a function about six in ten mean it, and hardly any is missed.
+    By name, without types: some of the mentions shown mean something else of that name, and a few may be missing.
 
     \b
     Example:
