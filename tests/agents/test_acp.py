@@ -7,7 +7,7 @@ import shlex
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -509,6 +509,27 @@ def test_it_logs_in_with_a_key_that_it_is_given(stage: Stage) -> None:
 )
 def test_how_a_turn_ends(stage: Stage, step: Json, outcome: str) -> None:
     assert end(play(stage, step)).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("agent", "words", "outcome"),
+    [
+        ("copilot", ["Error: Failed to get response; retried 5 times. Last error: 529 scripted"], "overloaded"),
+        ("copilot", ["Error: Authentication failed with provider (HTTP 401)."], "auth"),
+        ("copilot", ["Error: Something else."], "api_error"),
+        ("copilot", ["Info: Request failed. Retrying...", "Good."], "completed"),
+        ("codex-acp", ["Half", "Incomplete response returned, reason: max_output_tokens"], "truncated"),
+        ("codex-acp", ["unexpected status 529 <unknown>: scripted 529"], "overloaded"),
+        ("codex-acp", ["We\u2019re currently experiencing high demand."], "overloaded"),
+        ("codex-acp", ["stream disconnected before completion: Transport error"], "api_error"),
+    ],
+)
+def test_an_error_told_in_words_is_no_success(stage: Stage, agent: str, words: list[str], outcome: str) -> None:
+    """As measured: these end their turns as if nothing was wrong."""
+    about = replace(AGENTS[agent], settings={"mode": "ask"})
+    found = end(play(stage, *[{"say": text} for text in words], about=about))
+    assert found.outcome == outcome
+    assert outcome != "completed" or found.last_message == "Good."
 
 
 def test_one_that_is_gone_after_its_last_word_has_failed(stage: Stage) -> None:

@@ -7,6 +7,7 @@ allowed once, never for ever. An agent that changes something without asking, or
 
 from __future__ import annotations
 
+import re
 import shlex
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from intarsia.agents import (
     Capabilities,
     Conversation,
     Outcome,
+    RateLimit,
     Running,
     Said,
     ToolResult,
@@ -38,7 +40,7 @@ from intarsia.agents.calls import Calls
 from intarsia.agents.mcp_bridge import Bridge
 from intarsia.agents.outcomes import of_error
 from intarsia.agents.programs import npm_version, on_path, said_version
-from intarsia.agents.wire import Json, Wire, died
+from intarsia.agents.wire import Json, Wire, died, one_line
 from intarsia.errors import ConfigError
 
 NO_METHOD = -32601
@@ -120,7 +122,7 @@ class AcpTurn:
         self._steps = Steps(turn.workspace, about)
         self._untold: list[str] = []
         self._open: set[str] = set()
-        self._line, self._words = "", ""
+        self._line, self._words, self._error = "", "", ""
         self._prompts = 0
         self._bridge = Bridge(turn.tools) if turn.tools else None
         env = {**about.env, **turn.env}
@@ -168,7 +170,7 @@ class AcpTurn:
 
     def _prompt(self, text: str) -> None:
         self._prompts += 1
-        self._words = ""
+        self._words = self._error = ""
         given = {"sessionId": self._session, "prompt": [{"type": "text", "text": text}]}
         self._call("session/prompt", given, self._ended, lambda error: self._fail("", error))
 
@@ -179,6 +181,8 @@ class AcpTurn:
         self._open.clear()
         self._count(result)
         reason = str(result.get("stopReason"))
+        if self._error:
+            return self._finish(TurnEnd(_of_api(self._error), self._error, self._words.strip()))
         if reason in ("end_turn", "cancelled") and self._untold and self._prompts <= FOLLOWUPS:
             return self._tell_why()
         outcome = ENDS.get(reason, "failed")
@@ -259,10 +263,15 @@ class AcpTurn:
                 self._wire.tell(Usage(self._session, cost=float(amount)))
 
     def _say(self, text: str) -> None:
+        self._error = text if _begins(text, self._about.errors) else ""
+        if _begins(text, self._about.notices):
+            self._flush()
+            return self._wire.tell(RateLimit(one_line(text)) if "etrying" in text else Said(text))
         self._words += text
         *lines, self._line = (self._line + text).split("\n")
         for line in filter(None, lines):
             self._wire.tell(Said(line))
+        return None
 
     def _flush(self) -> None:
         if self._line:
@@ -276,7 +285,7 @@ class AcpTurn:
 
     def _step(self, id: str, update: Json) -> None:
         if id not in self._steps:
-            self._words, self._untold = "", []  # it goes on
+            self._words, self._error, self._untold = "", "", []  # it goes on
         step = self._steps.update(id, update)
         if step.get("status") not in ("completed", "failed"):
             return self._begin_step(id, step)
@@ -333,3 +342,12 @@ class AcpTurn:
             self._steps.refused.add(str(step.get("toolCallId")))
             self._untold.append(f"{shown(step, self._turn.workspace)}: {answer.reason or 'no reason was given'}")
         reply({"result": option(options, allow=answer.allow)})
+
+
+def _begins(text: str, pattern: str) -> bool:
+    return bool(pattern and re.match(pattern, text))
+
+
+def _of_api(text: str) -> Outcome:
+    outcome = of_error(text)
+    return "api_error" if outcome == "failed" else outcome

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 _SHELL = "A command that was allowed does what it does with all rights that you have: there is no sandbox."
 _NO_REASON = "A no reaches its model without a reason until it ends its turn; it is told why then."
+_NO_FLAG = "An answer of its model that was declined or cut off at its length looks like any other."
 _ENDS = "A no ends its turn; it is told why, and goes on."
 
 
@@ -18,8 +19,9 @@ class AcpAgent:
     takes for harmless without asking; anything else that it does without asking ends its turn. `titles_commands`: of a
     command it tells only the title, which is the command. `reads`, `writes` and `terminals`: whether it is offered to
     read and write files, and to run commands, through us. `resumes`: it finds its conversations again. `adds_up`: it
-    tells the tokens of all prompts since it was started. `patience`: seconds it gets to end by itself. `tried`: the
-    version that our tests ran.
+    tells the tokens of all prompts since it was started. `notices`, `errors`: words that are its own, not its model's,
+    by how they begin; with an error as its last words a turn has failed, whatever it says. `patience`: seconds it gets
+    to end by itself. `tried`: the version that our tests ran.
     """
 
     program: str
@@ -36,6 +38,8 @@ class AcpAgent:
     titles_commands: bool = False
     resumes: bool = True
     adds_up: bool = False
+    notices: str = ""
+    errors: str = ""
     patience: float = 5.0
     tried: str = ""
     weaker: tuple[str, ...] = ()
@@ -66,7 +70,12 @@ AGENTS: Mapping[str, AcpAgent] = {
         resumes=False,  # it says for about every second one that there is none
         patience=0.5,  # some versions go on for long after their input has ended
         tried="0.61.0",
-        weaker=("It often does not find its conversations again, so each turn begins a new one.", _SHELL, _NO_REASON),
+        weaker=(
+            "It often does not find its conversations again, so each turn begins a new one.",
+            _NO_FLAG,
+            _SHELL,
+            _NO_REASON,
+        ),
     ),
     "copilot": AcpAgent(
         "copilot",
@@ -81,7 +90,9 @@ AGENTS: Mapping[str, AcpAgent] = {
         reads_unasked=True,
         adds_up=True,
         tried="1.0.102",
-        weaker=(_ENDS, "Commands that it takes for harmless it runs without asking.", _SHELL),
+        notices="Info: ",
+        errors="Error: ",
+        weaker=(_ENDS, "Commands that it takes for harmless it runs without asking.", _NO_FLAG, _SHELL),
     ),
     "opencode": AcpAgent(
         "opencode",
@@ -99,6 +110,7 @@ AGENTS: Mapping[str, AcpAgent] = {
         weaker=(
             "It tells nobody whether it asks: that it does not is noticed when it has done something.",
             "It tells the tokens of its last answer only.",
+            "An answer of its model that was cut off at its length looks like any other.",
             _ENDS,
             _SHELL,
         ),
@@ -128,8 +140,10 @@ AGENTS: Mapping[str, AcpAgent] = {
         writes=False,
         terminals=False,
         reads_unasked=True,
+        errors=r"unexpected status \d|stream disconnected|exceeded retry|We.re currently|Incomplete response returned",
         tried="2.6.0",
         weaker=(
+            "What its model's server fails at it tells in words, of which we know some; a declined answer has none.",
             "Commands run in its read-only sandbox without asking; those that leave it ask, and have all your rights.",
             _ENDS,
         ),

@@ -15,7 +15,7 @@ STATUS: Mapping[int | None, Outcome] = {
     529: "overloaded",
 }
 _WORDS: tuple[tuple[str, Outcome], ...] = (
-    (r"overloaded|over capacity|temporarily unavailable", "overloaded"),
+    (r"overloaded|over capacity|high demand|temporarily unavailable", "overloaded"),
     (
         r"rate.?limit|quota|usage limit|too many requests|resource.?exhausted|insufficient.?(credit|fund)",
         "rate_limited",
