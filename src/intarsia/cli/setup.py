@@ -49,13 +49,20 @@ class BrokenFiles(Conflict):
 @click.command(short_help="Prepare this repository.")
 @click.option("--from-mai", type=click.Path(path_type=Path), metavar="DIR", help="Import the Mai project in DIR.")
 @click.option("--skip-broken", is_flag=True, help="Import what can be read, and leave out what can't.")
+@click.option("--agents-md", is_flag=True, help="Add a block about intarsia to AGENTS.md, or renew it there.")
+@click.option("--skill", is_flag=True, help="Write a skill about our commands: .claude/skills/intarsia/SKILL.md.")
 @with_change
-def init(output: Output, /, from_mai: Path | None, skip_broken: bool) -> None:
+def init(
+    output: Output, /, from_mai: Path | None, skip_broken: bool, *, agents_md: bool = False, skill: bool = False
+) -> None:
     """Prepare the repository around here: a commented intarsia.toml and the state directory .intarsia/.
+
+    With --agents-md or --skill a repository that is prepared already gets, or renews, only those.
 
     \b
     Example:
       cd my-project && intarsia init
+      intarsia init --agents-md --skill
       intarsia init --from-mai ../old-project --dry-run
 
     Exit codes: 0 done; 1 there is an intarsia.toml, or a file of Mai's can't be read; 2 its config.json can't be.
@@ -67,6 +74,12 @@ def init(output: Output, /, from_mai: Path | None, skip_broken: bool) -> None:
     repository.require_commit()
     repository.require_identity()
     path = repository.root / FILE
+    wanted = {"agents_md": agents_md, "skill": skill}
+    written = _instruct(repository.root, **wanted, dry_run=True)
+    if path.exists() and written and from_mai is None:
+        _instruct(repository.root, **wanted, dry_run=output.dry_run)
+        text = "".join(f"{'Wrote' if changed else 'As it should be'}: {name}\n" for name, changed in written.items())
+        return output.show(text.rstrip(), written=written)
     if path.exists():
         raise Conflict(f"{path} exists already.", hint="Edit it, or see: intarsia config show")
     guess = next((line for name, line in KNOWN_CHECKS.items() if (repository.root / name).is_file()), None)
@@ -82,11 +95,25 @@ def init(output: Output, /, from_mai: Path | None, skip_broken: bool) -> None:
         imported = _store(database, mai)
     if not output.dry_run:
         _write(path, text)
-    told = f"Made {path}.\n" + _report(mai, imported)
+        _instruct(repository.root, **wanted)
+    told = f"Made {path}.\n" + "".join(f"Wrote {name}.\n" for name in written) + _report(mai, imported)
     told += f"It runs this check before anything lands: {guess}\n" if guess else "Name your checks in it.\n"
     told += "Next: intarsia issue new TITLE, then: intarsia run --agent 'command: my-agent --task {prompt_file}'"
     more = {} if mai is None or imported is None else {"imported": imported.as_json(), "broken": _broken(mai)}
-    output.show(told, config=str(path), state=str(repository.state), project=database.project, **more)
+    output.show(told, config=str(path), state=str(repository.state), project=database.project, written=written, **more)
+    return None
+
+
+def _instruct(root: Path, *, agents_md: bool, skill: bool, dry_run: bool = False) -> dict[str, bool]:
+    """Write what is asked for; by file, whether it changed."""
+    from intarsia.cli import instructions
+
+    written = {}
+    if agents_md:
+        written[instructions.AGENTS] = instructions.write_agents_md(root, dry_run=dry_run)
+    if skill:
+        written["/".join((*instructions.SKILL, "SKILL.md"))] = instructions.write_skill(root, dry_run=dry_run)
+    return written
 
 
 def _read_mai(directory: Path, skip_broken: bool) -> Mai:
