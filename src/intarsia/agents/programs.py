@@ -8,6 +8,7 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+from intarsia.agents import environment
 from intarsia.errors import NotReady
 
 
@@ -23,9 +24,15 @@ def find_program(name: str, command: str, package: str, inside: str) -> str:
 
 
 def said_version(program: str) -> str:
-    """What it prints about its version."""
+    """What it prints about its version; it gets no more of our environment than in a session."""
     done = subprocess.run(
-        [program, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
+        [program, "--version"],
+        env=environment.base(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     return done.stdout.strip()
 
