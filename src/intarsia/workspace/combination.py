@@ -7,6 +7,7 @@ twice. So what it leaves is merged by symbol, and what both sides changed is loo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +15,16 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from intarsia.errors import GitError
+from intarsia.workspace.blobs import Blobs, Objects
 from intarsia.workspace.repository import Repository
-from intarsia.workspace.two_sides import INDEX, semantic_conflicts
+from intarsia.workspace.two_sides import INDEX, Rest
 
 if TYPE_CHECKING:
     from intarsia.code.files import File
     from intarsia.code.merge import Conflict
     from intarsia.code.source import SemanticConflict
 
+REGULAR = (0o100644, 0o100755)
 _STAGES = {("1", "2", "3"), ("2", "3")}  # of a file that both sides have; others are conflicts of names
 
 
@@ -61,8 +64,9 @@ class Combined:
 class Combination:
     """Of two commits with a common `base`; `ours` is what has landed."""
 
-    def __init__(self, repository: Repository, base: str, ours: str, theirs: str) -> None:
+    def __init__(self, repository: Repository, objects: Objects, base: str, ours: str, theirs: str) -> None:
         self._git = repository.git
+        self._objects = objects
         self._index = repository.state / INDEX
         self._sides = (ours, theirs)
         self._base, self._ours, self._theirs = repository.trees(base, ours, theirs)
@@ -85,9 +89,23 @@ class Combination:
 
     def broken(self, tree: str) -> Sequence[SemanticConflict]:
         """What the two sides break only together, in a tree that holds both; nothing if not both changed code."""
-        if not all(any(is_code(change.new) for change in side.values()) for side in self.changes):
+        ours, theirs = (_by_path(side.values()) for side in self.changes)
+        paths = {path for path in (*ours, *theirs) if is_code(path)}
+        if not (paths & ours.keys() and paths & theirs.keys()):
             return ()
-        return semantic_conflicts(self._git, self._base, self._ours, self._theirs, combined=tree, index=self._index)
+        from intarsia.code.conflicts import conflicts
+
+        base = {path: blob for side in (theirs, ours) for path, (blob, _) in side.items()}
+        old = {path: self._text(base[path]) for path in paths}
+        mine = {path: self._text(ours[path][1]) if path in ours else old[path] for path in paths}
+        other = {path: self._text(theirs[path][1]) if path in theirs else old[path] for path in paths}
+        both = {path: self._objects.read(f"{tree}:{path}") for path in paths}
+        with closing(Rest(Blobs(self._git, self._base, self._objects), self._index)) as rest:
+            return conflicts(old, mine, other, rest, both)
+
+    def _text(self, blob: Blob | None) -> bytes | None:
+        """Of a regular file."""
+        return self._objects.read(blob.oid) if blob is not None and blob.mode in REGULAR else None
 
     @cached_property
     def both(self) -> list[tuple[Change, Change]]:
@@ -145,7 +163,7 @@ class Combination:
             blobs = {stage: blob for stage, blob in versions.items() if blob is not None}
             if path in left or len(blobs) < 3 or ours.after == theirs.after:
                 continue
-            if not self._is_valid(path, blobs, self._git.read("cat-file", "blob", f"{tree}:{path}")):
+            if not self._is_valid(path, blobs, self._objects.read(f"{tree}:{path}")):
                 found = self._merge(path, blobs)
                 if isinstance(found, Clash):
                     yield found
@@ -169,7 +187,7 @@ class Combination:
             return None
         if blob.mode == MODULE:
             return File(blob.mode, blob.oid.encode())
-        data = self._git.read("cat-file", "blob", blob.oid)
+        data = self._objects.read(blob.oid)
         if data is None:
             raise GitError(f"git can't read the object {blob.oid}.")
         return File(blob.mode, data)
@@ -192,6 +210,18 @@ class Combination:
         if oid is None:
             raise GitError(f"git can't keep the merged {path}.")
         return f"{file.mode:o} {oid.decode().strip()}\t{path}"
+
+
+def _by_path(changes: Iterable[Change]) -> dict[str, tuple[Blob | None, Blob | None]]:
+    """What was and is in each place; a renamed file is gone from one, and new in another."""
+    found: dict[str, tuple[Blob | None, Blob | None]] = {}
+    for change in changes:
+        if change.new == change.old:
+            found[change.old] = change.before, change.after
+        else:
+            found[change.old] = change.before, None
+            found[change.new] = None, change.after
+    return found
 
 
 def is_code(path: str) -> bool:

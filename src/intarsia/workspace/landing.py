@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intarsia.errors import Conflict, GitError
+from intarsia.workspace.blobs import objects
 from intarsia.workspace.combination import Clash, Combination
 from intarsia.workspace.git import Git, shown
 from intarsia.workspace.repository import Repository
@@ -205,10 +206,11 @@ class Landing:
 
     def _merge(self, tip: str, work: Work, fork: str) -> tuple[str, Sequence[SemanticConflict]]:
         """The tree that holds both the branch and the work, which parted at `fork`; and what is broken in it."""
-        combination = Combination(self._repository, fork, tip, work.head)
-        combined = combination.combine()
-        if not combined.clashes:
-            return combined.tree, combination.broken(combined.tree)
+        with objects(self._git) as opened:
+            combination = Combination(self._repository, opened, fork, tip, work.head)
+            combined = combination.combine()
+            if not combined.clashes:
+                return combined.tree, combination.broken(combined.tree)
         files = sorted({clash.path for clash in combined.clashes})
         other = self._git.run("--literal-pathspecs", "diff", "--no-ext-diff", work.base, tip, "--", *files)
         raise MergeConflict(combined.clashes, other)

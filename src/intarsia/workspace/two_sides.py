@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Collection, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from intarsia.workspace.blobs import Blobs, blobs
+from intarsia.workspace.blobs import Blobs, objects
 from intarsia.workspace.git import Git
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def semantic_conflicts(
     """
     from intarsia.code.conflicts import conflicts
 
-    with _all(git, base, ours, theirs, combined or base) as (old, mine, other, both):
+    with objects(git) as opened:
+        old, mine, other, both = (Blobs(git, each, opened) for each in (base, ours, theirs, combined or base))
         changed = {*_changed(old, mine), *_changed(old, other)}
         before, one, two, all_ = (_contents(side, changed) for side in (old, mine, other, both))
         with closing(Rest(old, index)) as rest:
@@ -75,9 +76,3 @@ def _contents(side: Blobs, paths: Iterable[str]) -> dict[str, bytes | None]:
         known = language_of(path, b"") is not None
         found[path] = side.read(path) if known else (b"" if path in side.ids else None)
     return found
-
-
-@contextmanager
-def _all(git: Git, *commits: str) -> Iterator[list[Blobs]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(blobs(git, commit)) for commit in commits]
