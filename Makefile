@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-agents lint bench docs clean
+.PHONY: help demo test test-agents test-agents-npm lint bench docs clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
@@ -32,6 +32,19 @@ test: $(VENV)/.dev lint   ## all tests, on SQLite and PostgreSQL
 
 test-agents: $(VENV)/.agents   ## the real Claude Code and Codex, with scripted models; no key, no internet, 800 MB to install
 	$(BIN)/python -m pytest -n auto -q tests/real_agents
+
+# Those that bring a program of their own, and two that use the programs of the Python wheels.
+NPM_PROGRAMS := @google/gemini-cli@0.61.0 @github/copilot@1.0.102 opencode-ai@1.18.33
+NPM_ADAPTERS := @agentclientprotocol/claude-agent-acp@0.100.0 @agentclientprotocol/codex-acp@2.6.0
+NPM_INSTALL := npm install --no-audit --no-fund --loglevel=error
+
+$(VENV)/npm/.installed: Makefile | $(VENV)/.dev
+	$(NPM_INSTALL) --prefix $(VENV)/npm/programs $(NPM_PROGRAMS)
+	$(NPM_INSTALL) --prefix $(VENV)/npm/adapters --omit=optional $(NPM_ADAPTERS)
+	@touch $@
+
+test-agents-npm: $(VENV)/.agents $(VENV)/npm/.installed   ## Gemini CLI, Copilot, OpenCode and two adapters, the same way; needs npm, 1 GB
+	$(BIN)/python -m pytest -n auto -q tests/npm_agents
 
 lint: $(VENV)/.dev   ## types, style and the direction of imports
 	$(BIN)/ruff check src tests benchmarks

@@ -18,7 +18,7 @@ from msgspec import Meta, Struct, field
 from intarsia.errors import ConfigError
 
 FILE = "intarsia.toml"
-DRIVERS = ("acp", "api", "claude", "codex", "command", "script")
+DRIVERS = ("acp", "amp", "api", "claude", "codex", "command", "script")
 
 Seconds = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
@@ -177,6 +177,7 @@ class Agent(Model):
     agent: Annotated[
         str, Meta(description="Which program the driver acp runs, such as 'gemini'; see: intarsia doctor.")
     ] = ""
+    mode: Annotated[str, Meta(description="For amp: smart, rush or deep; empty: as it is set.")] = ""
     model: Annotated[
         str, Meta(description="Model it uses, where its driver can say; empty: as the program has it.")
     ] = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +10,7 @@ from typing import Protocol
 from intarsia.testing import Step, ToolCall
 from tests.real_agents.programs import Codex, package
 
-PREFIX = Path(os.environ.get("INTARSIA_NPM", ".venv/npm")).resolve()
+PLACES = [Path(".venv", "npm", kind, "node_modules", ".bin").resolve() for kind in ("programs", "adapters")]
 
 
 class NpmAgent(Protocol):

@@ -12,7 +12,7 @@ import pytest
 from intarsia.agents.acp_agents import AGENTS
 from intarsia.agents.supervision import marked
 from intarsia.testing import ModelServer, Step
-from tests.npm_agents.programs import PREFIX, ClaudeAgentAcp, CodexAcp, Copilot, Gemini, NpmAgent, OpenCode
+from tests.npm_agents.programs import PLACES, ClaudeAgentAcp, CodexAcp, Copilot, Gemini, NpmAgent, OpenCode
 from tests.real_agents import loopback
 from tests.support.sandbox import Sandbox
 
@@ -43,8 +43,7 @@ def project(agent: NpmAgent, model: ModelServer, sandbox: Sandbox) -> Sandbox:
     env = agent.configure(Path.home(), model.url)
     for name in [name for name in sandbox.env if name.lower().endswith("_proxy")]:
         del sandbox.env[name]
-    path = f"{PREFIX}/node_modules/.bin{os.pathsep}{sandbox.env['PATH']}"
-    sandbox.env |= {**env, "PATH": path}
+    sandbox.env |= {**env, "PATH": os.pathsep.join([*map(str, PLACES), sandbox.env["PATH"]])}
     named = f"model = '{agent.model}'\n" if agent.model else ""
     table = f"[agents.one]\ndriver = 'acp'\nagent = '{agent.name}'\n{named}env = {json.dumps(list(env))}\n"
     sandbox.commit("intarsia.toml", f"[run]\nagent = 'one'\n[limits]\nwall = 120\n{table}", "Configure")

@@ -56,6 +56,12 @@ def _acp(agent: Agent, root: Path) -> Driver:
     return AcpDriver(agent.agent, agent.command, agent.model, agent.options)
 
 
+def _amp(agent: Agent, root: Path) -> Driver:
+    from intarsia.agents.amp import AmpDriver
+
+    return AmpDriver(agent.mode, agent.options, agent.command)
+
+
 def _api(agent: Agent, root: Path) -> Driver:
     from intarsia.agents.api import ApiDriver
 
@@ -76,6 +82,7 @@ def _codex(agent: Agent, root: Path) -> Driver:
 
 MAKERS: dict[str, Callable[[Agent, Path], Driver]] = {
     "acp": _acp,
+    "amp": _amp,
     "api": _api,
     "claude": _claude,
     "codex": _codex,

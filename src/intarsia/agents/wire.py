@@ -84,6 +84,11 @@ class Wire:
         """Say something, after what was said before; a program that is gone does not hear it."""
         self._writer.submit(self._write, message)
 
+    def hang_up(self) -> None:
+        """Nothing more will be said."""
+        if self._process.stdin is not None:
+            self._writer.submit(self._process.stdin.close)
+
     def tell(self, event: AgentEvent) -> None:
         if (line := _line(event)) and not self._ended.is_set():
             self._log.write(line + "\n")

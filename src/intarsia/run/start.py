@@ -116,7 +116,7 @@ def choose_agent(config: Config) -> tuple[str, Agent]:
     driver, colon, rest = chosen.partition(":")
     if colon and driver.strip() in DRIVERS:
         name, given = driver.strip(), rest.strip()
-        takes = {"acp": "agent", "command": "command", "script": "scenario"}.get(name, "model")
+        takes = {"acp": "agent", "amp": "mode", "command": "command", "script": "scenario"}.get(name, "model")
         return name, msgspec.convert({"driver": name, takes: given}, Agent)
     if chosen:
         if chosen not in config.agents:
