@@ -6,16 +6,19 @@ import argparse
 import statistics
 import subprocess
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.support import Result, median, seconds
+from benchmarks.support import Result, seconds
 from intarsia.code.lines import diff3
 from intarsia.code.merge import Merged, merge
 from intarsia.code.outline import outline
 from intarsia.code.valid import check
+from tests.code.pairs import Pair as HotSpot
+from tests.code.pairs import pairs as hot_spots
 from tests.support.edits import Pair, pairs, same_meaning
 
 COUNT, FILES, SEED = 1250, 250, 4
@@ -72,7 +75,25 @@ def measure() -> Iterator[Result]:
     yield Result(
         "git's wrong results that the validators let pass", sum(r.git["wrong"] - r.caught for r in rows), "", 0
     )
+    yield from _hot_spots()
     yield from _speed()
+
+
+def _hot_spots() -> Iterator[Result]:
+    """Two changes inside of one symbol, with their right merge, or none: see benchmarks/inside.py."""
+    found = Counter(_hot_spot(pair) for pair in hot_spots())
+    yield Result("pairs of edits at one spot of a symbol", found.total(), "", 500, at_least=True)
+    yield Result("of these, merged right", found["right"], "")
+    yield Result("of these, rightly handed back", found["refused"], "")
+    yield Result("of these, handed back needlessly", found["missed"], "")
+    yield Result("of these, wrong", found["wrong"], "", 0)
+
+
+def _hot_spot(pair: HotSpot) -> str:
+    merged = merge(pair.base, pair.ours, pair.theirs, pair.language)
+    if isinstance(merged, Merged):
+        return "right" if merged.data == pair.merged else "wrong"
+    return "refused" if pair.merged is None else "missed"
 
 
 def _row(name: str, adjacent: bool) -> Row:
@@ -131,8 +152,18 @@ def _speed() -> Iterator[Result]:
     )
     assert isinstance(merge(base, ours, theirs, "python"), Merged)
     known = [outline(text, "python") for text in (base, ours)]
-    cold = median(lambda: merge(base, ours, theirs, "python"), 21) * 1000
-    warm = median(lambda: merge(known[0], known[1], theirs, "python"), 21) * 1000
-    yield Result(f"merge of {len(base) // 1000} KB, nothing known", cold, "ms", 60)
+    cold = _processor(lambda: merge(base, ours, theirs, "python"))
+    warm = _processor(lambda: merge(known[0], known[1], theirs, "python"))
+    yield Result(f"merge of {len(base) // 1000} KB, nothing known, processor time", cold, "ms", 60)
     yield Result("the same, with the outlines of base and ours", warm, "ms")
-    yield Result("line merge of the same", median(lambda: diff3(base, ours, theirs), 21) * 1000, "ms", 30)
+    yield Result("line merge of the same", _processor(lambda: diff3(base, ours, theirs)), "ms", 30)
+
+
+def _processor(action: Callable[[], object]) -> float:
+    """Milliseconds of processor time, the median of 21 calls."""
+    spent = []
+    for _ in range(21):
+        started = time.process_time()
+        action()
+        spent.append(time.process_time() - started)
+    return statistics.median(spent) * 1000

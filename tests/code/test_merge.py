@@ -8,6 +8,7 @@ import pytest
 
 from intarsia.code.merge import Conflict, Merged, merge
 from intarsia.code.outline import outline
+from tests.code.pairs import pairs
 
 BASE = b"import os\n\n\ndef a():\n    return 1\n\n\ndef b():\n    return 2\n\n\ndef c():\n    return 3\n"
 A, B = b"def a():\n    return 1\n\n\n", b"def b():\n    return 2\n\n\n"
@@ -374,3 +375,42 @@ def test_form_feeds_stay_where_the_other_side_adds_above() -> None:
     ours = BASE.replace(b"\n\n\ndef b", b"\n\n\x0c\ndef b")
     theirs = changed(BASE, (b"def b", b"def d():\n    return 4\n\n\ndef b"))
     assert b"\x0c\ndef b" in merged(BASE, ours, theirs)
+
+
+HOT_SPOTS = list(pairs())
+
+
+@pytest.mark.parametrize("language", sorted({pair.language for pair in HOT_SPOTS}))
+def test_two_changes_at_one_spot_are_merged_right_or_handed_back(language: str) -> None:
+    """Also by the layers above the merge inside of a unit."""
+    for pair in [pair for pair in HOT_SPOTS if pair.language == language]:
+        found = merge(pair.base, pair.ours, pair.theirs, language)
+        assert isinstance(found, Conflict) or found.data == pair.merged, (pair.kind, pair.name, found.data)
+
+
+def test_a_call_elsewhere_in_the_file_counts_when_parameters_are_merged() -> None:
+    base = b"def f(a):\n    g()\n\n\nf(1)\n"
+    ours, theirs = changed(base, (b"f(a)", b"f(a, b=1)")), changed(base, (b"f(a)", b"f(a, c=1)"))
+    assert b"f(a, b=1, c=1)" in merged(base, ours, theirs)
+    assert conflict(base, ours, changed(theirs, (b"f(1)", b"f(1, 2)"))).overlaps[0].key == "f"
+
+
+def test_lines_that_are_apart_and_depend_on_each_other() -> None:
+    base = b"def f(a):\n    x = a\n    one()\n    two()\n    three()\n    return a\n"
+    ours, theirs = changed(base, (b"x = a", b"y = a")), changed(base, (b"    return a", b"    return x"))
+    assert conflict(base, ours, theirs).overlaps[0].key == "f"
+    assert b"ein()\n    two()\n    drei()" in merged(
+        base, changed(base, (b"one()", b"ein()")), changed(base, (b"three()", b"drei()"))
+    )
+
+
+def test_an_import_that_one_side_replaced_and_the_other_removed() -> None:
+    base = b"import m.B;\nimport m.C;\n\nclass A {\n}\n"
+    ours, theirs = changed(base, (b"m.B", b"m.n.B")), changed(base, (b"import m.B;\n", b""))
+    assert conflict(base, ours, theirs, "java").overlaps[0].key == "import m.B"
+
+
+def test_enumerators_count_up() -> None:
+    base = b"enum E {\n  A,\n  B,\n}\n"
+    front, back = changed(base, (b"  A,\n", b"  Z,\n  A,\n")), changed(base, (b"  B,\n", b"  B,\n  C,\n"))
+    assert conflict(base, front, back, "typescript").overlaps[0].key == "E"

@@ -121,7 +121,7 @@ def _names(base: tuple[bytes, ...], ours: tuple[bytes, ...], theirs: tuple[bytes
     mine, other = set(ours), set(theirs)
     both_removed = set(base) - mine - other
     new = [name for name in theirs if name not in base and name not in mine]
-    if both_removed and new and mine - set(base):
+    if both_removed and (new or mine - set(base)):
         return None
     names = [name for name in ours if name in other or name not in base]
     for name in new:

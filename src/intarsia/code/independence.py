@@ -16,6 +16,9 @@ _DEFINES = re.compile(
 _STATEMENT = re.compile(
     r"_statement$|call|invocation|^(?:identifier|ERROR|file|augmented_assignment|.*_block|preproc_.*)$"
 )
+_ORDERED = re.compile(
+    rb"\b(?:Enum|Flag|IntEnum|StrEnum|IntFlag|NamedTuple|Structure)\b|@[\w.]*\b(?:dataclass|attrs?|define)\b"
+)
 # Of these a body, too, may only name what stands above it.
 _TOP_DOWN = frozenset({"c", "cpp"})
 LAST = 9
@@ -29,6 +32,12 @@ def is_free(unit: Unit) -> bool:
     if "call" in unit.kind:
         return (bool(unit.name) and unit.signature > 0) or unit.units is not None
     return _DEFINES.match(unit.kind) is not None and "block" not in unit.kind
+
+
+def is_ordered(outline: Outline, unit: Unit) -> bool:
+    """Whether members are known by their place as well: those of enumerations and records."""
+    header = outline.data[unit.core : unit.open]
+    return "enum" in unit.kind or (outline.language == "python" and _ORDERED.search(header) is not None)
 
 
 def binds(unit: Unit) -> bool:
@@ -61,6 +70,16 @@ def depends(outline: Outline, moved: Unit, other: Outline, changed: Unit, base: 
     elif _name(changed) and _name(changed) in early_words(outline, moved):
         return True
     return bool(_name(moved)) and _name(moved) in words
+
+
+def head(outline: Outline, unit: Unit) -> bytes:
+    """What a function is called with; empty for what is no function."""
+    return outline.data[unit.core : unit.signature].strip() if _CALLED.search(unit.kind) and unit.signature else b""
+
+
+def mentions(unit: Unit, text: bytes) -> bool:
+    name = _name(unit)
+    return bool(name) and re.search(rb"(?<!\w)" + re.escape(name) + rb"(?!\w)", text) is not None
 
 
 def mask(text: bytes, unit: Unit) -> bytes:

@@ -31,9 +31,13 @@ def sequenced(base: Sequence[int], ours: Sequence[int], theirs: Sequence[int], k
     settled = set(ids) - (ours_moved - theirs_moved)
     loose = {id for id in ids if id not in rank or id in ours_moved} - (set(theirs) - ours_moved)
     placed = set(ids)
+    beside: dict[int, list[int]] = {}  # of what theirs puts somewhere: what ours put there
     for at, id in enumerate(theirs):
         if id in kept and id not in placed:
-            _insert(order, id, next((n for n in reversed(theirs[:at]) if n in settled), None), loose)
+            before = next((n for n in reversed(theirs[:at]) if n in settled), None)
+            passed = _insert(order.ids, id, before, loose)
+            beside[id] = [*beside.get(before, ()), *passed] if before is not None else passed
+            order.met += [(other, id) for other in beside[id]]
             placed.add(id)
             settled.add(id)
     return order
@@ -90,13 +94,13 @@ def _agree(id: int, ours: Sequence[int], theirs: Sequence[int]) -> bool:
     return above or below
 
 
-def _insert(order: Sequenced, id: int, before: int | None, loose: set[int]) -> None:
-    """After `before`, and after what ours put there."""
-    at = order.ids.index(before) + 1 if before is not None else 0
-    while at < len(order.ids) and order.ids[at] in loose:
-        order.met.append((order.ids[at], id))
+def _insert(ids: list[int], id: int, before: int | None, loose: set[int]) -> list[int]:
+    """After `before`, and after what ours put there, which is returned."""
+    start = at = ids.index(before) + 1 if before is not None else 0
+    while at < len(ids) and ids[at] in loose:
         at += 1
-    order.ids.insert(at, id)
+    ids.insert(at, id)
+    return ids[start:at]
 
 
 def _above(ids: Sequence[int], id: int) -> set[int]:

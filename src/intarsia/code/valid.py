@@ -150,7 +150,11 @@ def _definitions(outline: Outline) -> Counter[tuple[str, str, bytes]]:
 
 def _lines(of: list[Outline], blends: list[Blend]) -> Iterator[Problem]:
     counts = [_count(outline.data) for outline in of]
-    for blend in blends:
+    by_syntax = [blend for blend in blends if uncounted(blend.base, blend.ours, blend.theirs, blend.result)]
+    if by_syntax:
+        for word in _unaccounted(*_words(counts)):
+            yield Problem("lines", f"lost or doubled: {_shown(word)}")
+    for blend in by_syntax:
         texts = blend.base, blend.ours, blend.theirs, blend.result
         for word in _unaccounted(*(Counter(_WORD.findall(text)) for text in texts)):
             yield Problem("lines", f"lost or doubled: {_shown(word)}", min(blend.keys))
@@ -162,6 +166,19 @@ def _lines(of: list[Outline], blends: list[Blend]) -> Iterator[Problem]:
         b, o, t, r = (count[line] for count in counts)
         if shared[line] <= 0 or r != o + t - b - shared[line]:
             yield Problem("lines", f"glued, lost or doubled: {_shown(line)}")
+
+
+def _words(counts: list[Counts]) -> list[Counts]:
+    """How many more of each word a version has than the base."""
+    words: list[Counts] = []
+    for count in counts:
+        found: Counts = Counter()
+        for line, times in count.items() ^ counts[0].items():
+            sign = times if count.get(line) == times else -times
+            for word in _WORD.findall(line):
+                found[word] += sign
+        words.append(found)
+    return words
 
 
 def _shared(of: list[Outline]) -> Counts:
@@ -212,6 +229,9 @@ def _texts(outline: Outline) -> dict[str, Counts]:
         else:
             text = data[unit.core : unit.open] + b"\0" + data[unit.close : unit.end]
         texts[without_ordinals(unit.key)][text.strip()] += 1
+        if unit.kind in WITH_LOOSE_COMMENTS and unit.head > unit.core:
+            container = unit.key.rpartition("(docstring)")[0] if unit.kind == "docstring" else ""
+            texts[f"{container}(comment)"][data[unit.core : unit.head].strip()] += 1
     return texts
 
 

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from msgspec import Struct
 
-from intarsia.code import imports, lines
-from intarsia.code.identity import MIN_RENAMED, pair
-from intarsia.code.independence import WITH_LOOSE_COMMENTS, comes_first, depends, is_free, mask
+from intarsia.code import imports, levels, lines
+from intarsia.code.identity import MIN_RENAMED
+from intarsia.code.independence import (
+    WITH_LOOSE_COMMENTS,
+    comes_first,
+    depends,
+    head,
+    is_free,
+    is_ordered,
+    mask,
+    mentions,
+)
+from intarsia.code.inside import merge_inside
 from intarsia.code.leads import Leads, Version
+from intarsia.code.levels import OURS, THEIRS, Item, Level, Units
 from intarsia.code.lines import Clash
 from intarsia.code.outline import Outline, Unit
 from intarsia.code.sequence import Sequenced, passed, sequenced
+from intarsia.code.syntax import trees
 from intarsia.code.valid import Blend, uncounted
 
 Parts = list[bytes | Clash]
-Units = list[Unit]
-OURS, THEIRS = 1, 2
 
 
 class Overlap(Struct, frozen=True):
@@ -29,37 +37,6 @@ class Overlap(Struct, frozen=True):
     base: bytes | None
     ours: bytes | None
     theirs: bytes | None
-
-
-class Item(Struct):
-    """One unit in the versions that have it. `is_one_of_several`: others beside it are called the same, so that its
-    name does not tell which one it is."""
-
-    base: Unit | None = None
-    ours: Unit | None = None
-    theirs: Unit | None = None
-    is_one_of_several: bool = False
-
-    @property
-    def any(self) -> Unit:
-        unit = self.ours or self.theirs or self.base
-        assert unit is not None
-        return unit
-
-    @property
-    def units(self) -> tuple[Unit | None, Unit | None, Unit | None]:
-        return self.base, self.ours, self.theirs
-
-
-class Level(Struct):
-    """The units of one container: of base, ours and theirs the indices into `items`, in order."""
-
-    items: list[Item]
-    ids: tuple[list[int], list[int], list[int]]
-
-    def add(self) -> int:
-        self.items.append(Item())
-        return len(self.items) - 1
 
 
 class Weave:
@@ -88,7 +65,7 @@ class Weave:
         return self.outlines[n], {id: unit for id, unit in units if unit is not None}, ids
 
     def _level(self, container: Item, base: Units, ours: Units, theirs: Units) -> Parts:
-        level = self._paired(base, ours, theirs)
+        level = levels.level(self.outlines, base, ours, theirs)
         kept = {id for id, item in enumerate(level.items) if self._is_kept(item)}
         order = sequenced(*level.ids, kept)
         self._check_order(container, level, order)
@@ -103,39 +80,6 @@ class Weave:
             parts.append(lead)
             parts += self._unit(level.items[id])
         return parts
-
-    def _paired(self, base: Units, ours: Units, theirs: Units) -> Level:
-        base, ours, theirs = (_parted(units) for units in (base, ours, theirs))
-        level = Level([Item(unit) for unit in base], (list(range(len(base))), [], []))
-        new: dict[object, list[int]] = {}
-        mine, other = pair(base, self.base, ours, self.ours), pair(base, self.base, theirs, self.theirs)
-        known = {id(unit): at for at, unit in mine.items()}
-        for unit in ours:
-            at = known.get(id(unit))
-            if at is None:
-                at = level.add()
-                new.setdefault(self._identity(self.ours, unit), []).append(at)
-            level.items[at].ours = unit
-            level.ids[OURS].append(at)
-        known = {id(unit): at for at, unit in other.items()}
-        for unit in theirs:
-            at = known.get(id(unit))
-            if at is None:
-                same = new.get(self._identity(self.theirs, unit))
-                at = same.pop(0) if same else level.add()
-            level.items[at].theirs = unit
-            level.ids[THEIRS].append(at)
-        several = _several(base) | _several(ours) | _several(theirs)
-        for item in level.items:
-            item.is_one_of_several = _title(item.any) in several
-        return level
-
-    def _identity(self, outline: Outline, unit: Unit) -> object:
-        """What makes two new units the same: the name; of imports the module, if they list names; else the text."""
-        text = outline.text(unit).strip()
-        if unit.kind == "import":
-            return "import", imports.module(text, self.language) or text
-        return unit.key if unit.name else (unit.kind, text)
 
     def _check_order(self, container: Item, level: Level, order: Sequenced) -> None:
         items = level.items
@@ -199,6 +143,13 @@ class Weave:
             {name: id for id in level.ids[side] for name in self._bound(level.items[id], side)}
             for side in (OURS, THEIRS)
         )
+        for item in level.items:
+            if item.ours is None and item.theirs is None and item.base is not None and item.base.kind == "import":
+                replaced = imports.bound(self.base.text(item.base), self.language) & (mine.keys() ^ other.keys())
+                if replaced:
+                    self._overlap_unseen(
+                        item, "removed", "one side removed it and the other put something in its place"
+                    )
         for name in sorted(mine.keys() & other.keys()):
             one, two = level.items[mine[name]], level.items[other[name]]
             if one is not two and "import" in (one.any.kind, two.any.kind):
@@ -278,25 +229,44 @@ class Weave:
 
     def _leaf(self, item: Item, base: bytes, ours: bytes, theirs: bytes) -> Parts:
         merged = self._blend(base, ours, theirs, item.any.kind)
-        if merged is None:
+        if merged is None or not self._suits_its_callers(item, (base, ours, theirs), merged):
             self._overlap(item, "changed", "both sides changed it")
             parts = lines.chunks(base, ours, theirs)
             return parts if any(isinstance(part, Clash) for part in parts) else [Clash(base, ours, theirs)]
         self._blended(item, base, ours, theirs, merged)
         return [merged]
 
+    def _suits_its_callers(self, item: Item, texts: tuple[bytes, bytes, bytes], merged: bytes) -> bool:
+        """Where both sides changed what a function is called with, its calls in the file count as well."""
+        heads = [
+            head(outline, unit) for outline, unit in zip(self.outlines, item.units, strict=True) if unit is not None
+        ]
+        if not all(heads) or len(set(heads)) < 3:
+            return True
+        for side in (OURS, THEIRS):
+            unit, data = item.units[side], self.outlines[side].data
+            assert unit is not None
+            above, below = data[: unit.core], data[unit.end :]
+            if not mentions(unit, above + below):
+                continue
+            base, ours, theirs = (above + text + below for text in texts)
+            if self._inside(base, ours, theirs) != above + merged + below:
+                return False
+        return True
+
     def _blend(self, base: bytes, ours: bytes, theirs: bytes, kind: str) -> bytes | None:
+        """By the syntax. Lines that are apart may well depend on each other, so that they decide only where nothing
+        more is known: in what can't be parsed."""
+        if kind != "import":
+            merged = self._inside(base, ours, theirs)
+            if merged is not None or trees((base, ours, theirs), self.language) is not None:
+                return merged
         by_lines = lines.diff3(base, ours, theirs)
         if by_lines is not None and not uncounted(base, ours, theirs, by_lines):
             return by_lines
-        if kind == "import":
-            return imports.union(base, ours, theirs, self.language)
-        return self._inside(base, ours, theirs)
+        return imports.union(base, ours, theirs, self.language) if kind == "import" else None
 
     def _inside(self, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
-        # Only where two sides changed one unit; it is much to import.
-        from intarsia.code.inside import merge_inside
-
         return merge_inside(base, ours, theirs, self.language)
 
     def _blended(self, item: Item, base: bytes, ours: bytes, theirs: bytes, merged: bytes) -> None:
@@ -306,10 +276,12 @@ class Weave:
     def _container(self, item: Item) -> Parts:
         assert item.base is not None and item.ours is not None and item.theirs is not None
         base, ours, theirs = (text or b"" for text in self._texts(item))
-        whole = self._inside(base, ours, theirs) if self.by_syntax else None
+        whole = self._inside(base, ours, theirs) if self.by_syntax or is_ordered(self.base, item.base) else None
         if whole is not None:
             self._blended(item, base, ours, theirs, whole)
             return [whole]
+        if is_ordered(self.base, item.base):
+            return [self._overlap(item, "changed", "both sides changed it, and its members are known by their place")]
         known, blends, shown = len(self.overlaps), len(self.blends), self.shows_all
         if not item.base.name == item.ours.name == item.theirs.name:
             self._blended(item, b"", b"", b"", b"")
@@ -348,31 +320,11 @@ class Weave:
         return outline.data[unit.core : unit.open], outline.data[unit.close : unit.end]
 
 
-def _parted(units: Units) -> Units:
-    """With comments above imports as units of their own: they may speak of the file, whichever import comes first."""
-    found = []
-    for unit in units:
-        if unit.kind in WITH_LOOSE_COMMENTS and unit.units is None and unit.head > unit.core:
-            found.append(Unit("comment", "", "(comment)", unit.start, unit.core, unit.head))
-            unit = Unit(unit.kind, unit.name, unit.key, unit.head, unit.head, unit.end, head=unit.head)
-        found.append(unit)
-    return found
-
-
 def _would_attach(above: Item, item: Item, lead: bytes) -> bool:
     """Whether a comment that one side put there by itself would seem to be about what the other side put below."""
     if above.any.kind != "comment" or item.any.kind in ("comment", *WITH_LOOSE_COMMENTS) or b"\n" in lead:
         return False
     return not any(a is not None and b is not None for a, b in zip(above.units, item.units, strict=True))
-
-
-def _title(unit: Unit) -> tuple[str, str]:
-    return (unit.name, "") if unit.name else ("", unit.kind)
-
-
-def _several(units: Units) -> set[tuple[str, str]]:
-    counts = Counter(map(_title, units))
-    return {title for title, count in counts.items() if count > 1 and title != ("", "comment")}
 
 
 def _first_line(text: bytes) -> bytes:
