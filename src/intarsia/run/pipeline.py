@@ -15,12 +15,12 @@ from intarsia.agents import Running, Turn, TurnEnd
 from intarsia.agents.supervision import end_marked, watch
 from intarsia.config import Check
 from intarsia.errors import Aborted, GitError, StaleLease
-from intarsia.kernel import issues, pauses, sessions
+from intarsia.kernel import issues, sessions
 from intarsia.kernel.database import Transaction
 from intarsia.kernel.issues import Issue
 from intarsia.kernel.leases import Lease
 from intarsia.kernel.sessions import Session
-from intarsia.run import checks, clashes, guides, mail, prompts, room
+from intarsia.run import checks, clashes, guides, mail, prompts, room, service
 from intarsia.run.checks import Bench, Evidence
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
@@ -31,6 +31,7 @@ from intarsia.run.outcomes import HANDLING
 from intarsia.run.place import Place
 from intarsia.run.resolution import Resolution, add_named_dependency, in_message, make
 from intarsia.run.seat import Seat
+from intarsia.run.service import Unserved
 from intarsia.workspace.git import was_killed
 from intarsia.workspace.landing import Candidate, InTheWay, MergeConflict, NothingToLand, Work
 from intarsia.workspace.worktree import Inspection, Worktree
@@ -131,7 +132,8 @@ class Pipeline:
         self._goes_on = False
         running = self._adopted() if self._inherited else None
         if running is None:
-            self._require_service()
+            if refusal := service.refusal(self._context):
+                return self._put_off(refusal)
             if reached := self._seat.begin_turn():
                 return self._stop_at(reached)
             turn = mail.enclosed(self._context.database, self._turn(self._desk.place()))
@@ -143,25 +145,19 @@ class Pipeline:
         self._clear_processes()
         return self._judge(end)
 
-    def _require_service(self) -> None:
-        """Begin no turn while the account is paused. Raises Unserved."""
-        account = self._context.worker.account
-        with self._context.database.read() as tx:
-            pause = pauses.active(tx).get(account)
-        if pause is not None:
-            if self._goes_on:
-                self._desk.keep_interrupted()
-            raise Unserved(pause.text, account)
+    def _put_off(self, why: Aborted) -> None:
+        """Begin no turn now. Raises `why`, and with it parks the session."""
+        if self._goes_on:
+            self._desk.keep_interrupted()
+        raise why
 
     def _stop_at(self, reached: Reached) -> None:
         """Begin no turn: one of a run or a day is for later, one of the session or its issue ends the session."""
         if reached.scope in ("run", "day"):
-            if self._goes_on:
-                self._desk.keep_interrupted()
-            raise Aborted(reached.text)
+            return self._put_off(Aborted(reached.text))
         handling = HANDLING[reached.outcome]
         reason = f"The agent {handling.said}. {reached.text} {self._row.reason}".strip()
-        self._give_up("blocked" if handling.then == "block" else "failed", reason)
+        return self._give_up("blocked" if handling.then == "block" else "failed", reason)
 
     def _adopted(self) -> Running | None:
         """The turn that was begun before, if it can be followed to its end.
@@ -199,8 +195,7 @@ class Pipeline:
         if end.outcome != "completed":
             return self._handle(end, found)
         mail.acknowledge(self._context.database, self._row.id)
-        with self._context.database.transaction() as tx:
-            pauses.served(tx, self._context.worker.account)
+        service.served(self._context)
         resolution = self._resolution(end)
         if resolution is None and self._row.turn > 1 and _progress(found) == self._row.progress:
             return self._give_up("blocked", f"{self._row.reason} It changed nothing when told so.")
@@ -222,7 +217,7 @@ class Pipeline:
         match handling.then:
             case "park":
                 self._desk.keep_interrupted()
-                raise self._unserved_by(end, reason)
+                raise service.met(self._context, self._row.id, end, reason)
             case "follow up":
                 self._follow_up(f"{reason} Go on from there.", found)
             case "block":
