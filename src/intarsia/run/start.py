@@ -111,13 +111,15 @@ def _shared_tree(repository: Repository, database: Database, config: Config, tar
 
 
 def choose_agent(config: Config) -> tuple[str, Agent]:
-    """The agent named by run.agent, or given there as 'DRIVER: ARGUMENTS', or the only one there is."""
+    """The agent named by run.agent, or given there as 'DRIVER: ARGUMENTS' or DRIVER, or the only one there is."""
     chosen = config.run.agent
     driver, colon, rest = chosen.partition(":")
     if colon and driver.strip() in DRIVERS:
         name, given = driver.strip(), rest.strip()
         takes = {"acp": "agent", "amp": "mode", "command": "command", "script": "scenario"}.get(name, "model")
         return name, msgspec.convert({"driver": name, takes: given}, Agent)
+    if chosen in BY_NAME and chosen not in config.agents:
+        return chosen, Agent(driver=chosen)
     if chosen:
         if chosen not in config.agents:
             known = ", ".join(config.agents) or "none"
@@ -132,4 +134,5 @@ def choose_agent(config: Config) -> tuple[str, Agent]:
     raise ConfigError(f"Which agent? {why}.", hint="Set run.agent in intarsia.toml, or: " + _HOW)
 
 
+BY_NAME = ("claude", "codex")  # drivers that need to be told nothing
 _HOW = "intarsia run --agent 'command: my-agent --task {prompt_file}'"
