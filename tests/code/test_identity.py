@@ -60,6 +60,12 @@ def test_of_several_with_one_name_each_stays_itself() -> None:
     assert paired(before, f.format(1) + f.format(1) + f.format(2) + f.format(3))["f#3"] == "f#4"
 
 
+def test_a_copy_put_before_the_original_is_the_new_one() -> None:
+    f = LONG.format("f")
+    assert paired("x = 1\n" + f, f + "x = 1\n" + f) == {"x": "x", "f": "f#2"}
+    assert paired(f + "x = 1\n", f + "x = 1\n" + f) == {"f": "f", "x": "x"}
+
+
 def test_what_has_no_name_is_known_by_its_neighbours() -> None:
     both = {"x": "x", "(call)": "(call)"}
     assert paired("x = 1\nprint(1)\n", "x = 1\nprint(2)\ny = 2\n") == both

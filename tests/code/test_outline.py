@@ -168,20 +168,30 @@ ENDLESS = [
     ("c", b"if(a) "),
     ("php", b'<?php "'),
 ]
+DEEP = [
+    ("go", b"{[", b"]}"),
+    ("c", b"(", b")"),
+    ("javascript", b"[", b"]"),
+    ("python", b"(", b")"),
+    ("rust", b"{", b"}"),
+]
 LIMITED = """
 import resource, sys
-resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+resource.setrlimit(resource.RLIMIT_AS, (1200 << 20, 1200 << 20))
 from intarsia.code.outline import outline
 for case in sys.argv[1:]:
     language, _, text = case.partition(":")
+    begin, _, end = text.partition("-")
     for size in (20_000, 999_000):
-        data = bytes.fromhex(text) * (size // (len(text) // 2))
+        times = size // (len(begin + end) // 2)
+        data = bytes.fromhex(begin) * times + bytes.fromhex(end) * times
         assert b"".join(outline(data, language).tiles()) == data
 """
 
 
 def test_no_text_takes_all_time_or_memory() -> None:
     cases = [f"{language}:{text.hex()}" for language, text in ENDLESS]
+    cases += [f"{language}:{begin.hex()}-{end.hex()}" for language, begin, end in DEEP]
     subprocess.run([sys.executable, "-c", LIMITED, *cases], check=True, timeout=150)
 
 
@@ -238,6 +248,7 @@ def test_languages_are_told_by_name_and_headers_by_content(name: str, text: byte
         (b"x = 1\n" * (MAX_BYTES // 6 + 1), "python"),
         ("x = 1\n".encode("utf-16"), "python"),
         (b"(" * 5000, "python"),
+        (b"a;" * 60_000, "python"),
     ],
 )
 def test_what_can_not_be_split_is_one_unit(data: bytes, language: str | None) -> None:

@@ -319,7 +319,7 @@ def test_an_early_end_of_a_container_is_not_taken_for_its_own() -> None:
 
 
 def test_lines_that_move_into_the_function_above_touch_it() -> None:
-    source = "def f():\n    return 1\n\n\n# between\ndef g():\n    return 2\n" + "x = 1\n" * 40
+    source = "def f():\n    return 1\n\n\n# between\n\n\ndef g():\n    return 2\n" + "x = 1\n" * 40
     found = touched(outline(source.encode(), "python"), source.replace("def g():\n", "").encode())
     assert ("removed", "g") in {(change.kind, change.key) for change in found}
     assert ("body", "f") in {(change.kind, change.key) for change in found}
