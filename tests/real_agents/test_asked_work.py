@@ -170,3 +170,14 @@ def test_eight_agents_work_at_the_same_time(project: Sandbox, model: ModelServer
     assert {found["stage"] for found in project.sessions()} == {"done"}
     assert {found["usage"]["input"] for found in project.sessions()} == {3000}
     assert [marked(found["id"]) for found in project.sessions()] == [[]] * 8
+
+
+def test_what_it_costs_is_known_and_limited_while_it_works(
+    project: Sandbox, model: ModelServer, program: AgentProgram
+) -> None:
+    issue(project, model, "it-1", program.create("a.txt", "1"), commit(program), program.read("a.txt"), DONE)
+    project.write("intarsia.toml", (project.root / "intarsia.toml").read_text() + "\n[limits]\nsession_tokens = 1500\n")
+    assert project.call("run").returncode == 1
+    assert "limits.session_tokens is 1,500, and 2," in session(project)["reason"]
+    assert session(project)["usage"]["cost"] > 0
+    assert marked(session(project)["id"]) == []
