@@ -39,6 +39,7 @@ NPM_ADAPTERS := @agentclientprotocol/claude-agent-acp@0.100.0 @agentclientprotoc
 NPM_INSTALL := npm install --no-audit --no-fund --loglevel=error
 
 $(VENV)/npm/.installed: Makefile | $(VENV)/.dev
+	@mkdir -p $(VENV)/npm/programs $(VENV)/npm/adapters
 	$(NPM_INSTALL) --prefix $(VENV)/npm/programs $(NPM_PROGRAMS)
 	$(NPM_INSTALL) --prefix $(VENV)/npm/adapters --omit=optional $(NPM_ADAPTERS)
 	@touch $@

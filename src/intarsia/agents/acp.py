@@ -68,7 +68,7 @@ class AcpDriver:
             asks_edits=True,
             asks_shell=True,
             resumes=self._about.resumes,
-            tools=True,
+            tools=self._about.tools,
             objects=True,
             usage=True,
             weaker=self._about.weaker,
@@ -124,7 +124,7 @@ class AcpTurn:
         self._open: set[str] = set()
         self._line, self._words, self._error = "", "", ""
         self._prompts = 0
-        self._bridge = Bridge(turn.tools) if turn.tools else None
+        self._bridge = Bridge(turn.tools) if turn.tools and about.tools else None
         env = {**about.env, **turn.env}
         self._wire = Wire(turn, argv, env, self._hear, died, patience=about.patience)
         self._questions = Questions(turn.approver, aside=self._wire.aside)

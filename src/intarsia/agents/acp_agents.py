@@ -18,10 +18,10 @@ class AcpAgent:
     `methods`: of its ways to log in, the one for the key in this variable. `reads_unasked`: it runs commands that it
     takes for harmless without asking; anything else that it does without asking ends its turn. `titles_commands`: of a
     command it tells only the title, which is the command. `reads`, `writes` and `terminals`: whether it is offered to
-    read and write files, and to run commands, through us. `resumes`: it finds its conversations again. `adds_up`: it
-    tells the tokens of all prompts since it was started. `notices`, `errors`: words that are its own, not its model's,
-    by how they begin; with an error as its last words a turn has failed, whatever it says. `patience`: seconds it gets
-    to end by itself. `tried`: the version that our tests ran.
+    read and write files, and to run commands, through us. `resumes`: it finds its conversations again. `tools`: it
+    starts our tool server. `adds_up`: it tells the tokens of all prompts since it was started. `notices`, `errors`:
+    words that are its own, not its model's, by how they begin; with an error as its last words a turn has failed,
+    whatever it says. `patience`: seconds it gets to end by itself. `tried`: the version that our tests ran.
     """
 
     program: str
@@ -37,6 +37,7 @@ class AcpAgent:
     terminals: bool = True
     titles_commands: bool = False
     resumes: bool = True
+    tools: bool = True
     adds_up: bool = False
     notices: str = ""
     errors: str = ""
@@ -90,6 +91,7 @@ AGENTS: Mapping[str, AcpAgent] = {
         reads_unasked=True,
         adds_up=True,
         tried="1.0.102",
+        tools=False,
         notices="Info: ",
         errors="Error: ",
         weaker=(_ENDS, "Commands that it takes for harmless it runs without asking.", _NO_FLAG, _SHELL),
