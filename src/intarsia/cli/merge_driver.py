@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from intarsia.cli.code_merge import MergeConflict
 from intarsia.cli.common import Output, find_repository, with_output, working_directory
 from intarsia.code.languages import LANGUAGES, language_of
 from intarsia.errors import NotReady
@@ -132,7 +133,8 @@ def status(output: Output, /) -> int:
 @click.argument("theirs", type=click.Path(path_type=Path))
 @click.argument("size", type=int)
 @click.argument("path")
-def run(base: Path, ours: Path, theirs: Path, size: int, path: str) -> int:
+@with_output
+def run(output: Output, /, base: Path, ours: Path, theirs: Path, size: int, path: str) -> int:
     """What git calls: merge into OURS. On a conflict, markers stand around the symbols that both sides changed.
 
     Files of other types are merged as git does it.
@@ -153,12 +155,16 @@ def run(base: Path, ours: Path, theirs: Path, size: int, path: str) -> int:
     merged = merge(old, mine, other, language)
     if isinstance(merged, Merged):
         ours.write_bytes(merged.data)
+        output.show("", overlaps=[])
         return 0
     style = Git(working_directory()).try_line("config", "--get", "merge.conflictStyle")
     names = ("ours", "base", "theirs")
     ours.write_bytes(merged.marked(names, size=size, with_base=style in ("diff3", "zdiff3")))
-    for overlap in merged.overlaps:
-        print(f"intarsia: {path}: {overlap.key or 'the file'}: {overlap.said}", file=sys.stderr)
+    said = [f"{overlap.key or 'the file'}: {overlap.said}" for overlap in merged.overlaps]
+    if output.json:
+        raise MergeConflict(f"{path} is in conflict.", overlaps=said)
+    for line in said:
+        print(f"intarsia: {path}: {line}", file=sys.stderr)
     return 1
 
 
