@@ -146,3 +146,10 @@ def _members(merged: bytes) -> Counter[str]:
 def _in_order(side: list[str], merged: bytes) -> None:
     found = [each for each in re.findall(r"\b[kmn]\d+\b", merged.decode()) if each in side]
     assert found == [each for each in side if each in found]
+
+
+def test_what_one_side_removed_and_the_other_moved_does_not_come_back() -> None:
+    f, g, h = (f"def {name}():\n    return '{name}'\n" for name in "fgh")
+    base, ours, theirs = f + g + h, f + g, h + f + g
+    assert merge_inside(base.encode(), ours.encode(), theirs.encode(), "python") is None
+    assert merge_inside(base.encode(), theirs.encode(), ours.encode(), "python") is None

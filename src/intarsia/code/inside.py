@@ -179,6 +179,12 @@ class Merger:
         if kept is not None and kept.whole != old.whole:
             raise Unmerged("one changed what the other removed")
         if kept is None:
+            again = [
+                {item.text for item in [*meeting.added(side), *(new for _, new in meeting.changed(side))]}
+                for side in meeting.sides
+            ]
+            if (old.text in again[0]) != (old.text in again[1]):
+                raise Unmerged("one removed what the other moved")
             self._share(old.whole, b"")
 
     def _both_removed(self, meeting: Meeting, number: int) -> bool:
