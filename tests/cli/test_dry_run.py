@@ -73,7 +73,7 @@ DAY = {
     "run": "run --agent {agent}",
 }
 # These have their own tests: of what they write outside of the database, or because they need more than a day.
-ELSEWHERE = {"clean", "mirror", "sync retry"}
+ELSEWHERE = {"agent resume", "clean", "mirror", "sync retry"}
 # What each needs that came before.
 BEFORE = {
     "issue complete": ["alice: issue claim t-0"],

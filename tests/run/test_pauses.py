@@ -62,6 +62,8 @@ def test_no_other_run_uses_a_paused_account_until_it_is_resumed_by_hand(sandbox:
     said = waiting.stdout
     assert said is not None
     until(lambda: "paused until" in said.readline())
+    sandbox.ok("agent", "resume", "script", "--dry-run")
+    assert sandbox.json("agent", "resume", "script", "--dry-run")["pause"]  # it is paused still
     sandbox.ok("agent", "resume", "script")
     waiting.communicate(timeout=60)
     assert waiting.returncode == 0
