@@ -271,9 +271,9 @@ class Config(Model):
     )
     run: Annotated[Run, Meta(description="The issue loop.")] = field(default_factory=Run)
     limits: Annotated[Limits, Meta(description="What agents may use.")] = field(default_factory=Limits)
-    prices: Annotated[
-        dict[str, Price], Meta(description="What models cost, by name; wins over what vendors say.")
-    ] = field(default_factory=dict)
+    prices: Annotated[dict[str, Price], Meta(description="What models cost, by name; wins over what vendors say.")] = (
+        field(default_factory=dict)
+    )
     workspace: Annotated[Workspace, Meta(description="The directories agents work in.")] = field(
         default_factory=Workspace
     )

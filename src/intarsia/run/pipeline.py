@@ -7,7 +7,6 @@ nothing that was done before.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,15 +48,6 @@ class Ending:
     title: str
     commit: str = ""
     unserved: Unserved | None = None
-
-
-class Unserved(Aborted):
-    """The vendor serves this account not now, or (`closed`) not before somebody logs in."""
-
-    def __init__(self, reason: str, account: str, *, closed: bool = False) -> None:
-        super().__init__(reason)
-        self.account = account
-        self.closed = closed
 
 
 class BrokenOff(Exception):
@@ -227,15 +217,6 @@ class Pipeline:
                 raise BrokenOff(reason)
             case "fail" | "again":
                 self._give_up("failed", reason, unlucky=handling.then == "again")
-
-    def _unserved_by(self, end: TurnEnd, reason: str) -> Unserved:
-        """Without a login only this run is told; of the rest, all."""
-        account = self._context.worker.account
-        if end.outcome == "auth":
-            return Unserved(reason, account, closed=True)
-        with self._context.database.transaction() as tx:
-            pauses.pause(tx, account, self._row.id, reason, chance=random.random(), retry_after=end.retry_after)
-        return Unserved(reason, account)
 
     def _resolution(self, end: TurnEnd) -> Resolution | None:
         """What the agent declared by command in this turn, else by its last words."""
