@@ -64,7 +64,7 @@ class Run(Model):
         str,
         Meta(
             pattern="^(wait|refuse|advise|)$",
-            description="When two would change the same: wait, refuse or advise; empty: advise (wait in a shared tree).",
+            description="When two would change the same: wait, refuse or advise; empty: advise, in a shared tree wait.",
         ),
     ] = ""
     confine: Annotated[

@@ -56,8 +56,8 @@ def run(
       intarsia run --issue ia-7f3a --json
       intarsia run --plan --agents 8
 
-    Exit codes: 0 all done or nothing to do; 1 an issue failed, is blocked, parked or left for a limit; 2 usage, configuration or
-    environment; 130 interrupted twice. With --json: one JSON object per line, the summary last.
+    Exit codes: 0 all done or nothing to do; 1 an issue failed, is blocked, parked or left for a limit; 2 usage,
+    configuration or environment; 130 interrupted twice. With --json: one JSON object per line, the summary last.
     """
     settings = {
         "run.agent": flags["agent"],

@@ -205,7 +205,8 @@ def _chunks(base: Lines, ours: Lines, theirs: Lines) -> list[bytes | Clash]:
             start = low + shift[side]
             shift[side] += sum((h.new_end - h.new) - (h.end - h.start) for h in group[side])
             texts.append(b"".join(lines[start : high + shift[side]]))
-        merged.append(_settled(b"".join(base[low:high]), *texts, bool(group[0]), bool(group[1])))
+        mine, other = texts
+        merged.append(_settled(b"".join(base[low:high]), mine, other, bool(group[0]), bool(group[1])))
         done = high
     return [chunk for chunk in [*merged, b"".join(base[done:])] if chunk]
 

@@ -38,7 +38,7 @@ def plain(base: bytes, ours: bytes, theirs: bytes) -> Plain:
         return Plain(base, ours, theirs, None)
     eol, unify = _line_ends(*(s.eol for s in shapes))
     bom, ended = (_choice(*(getattr(s, name) for s in shapes)) for name in ("bom", "ended"))
-    return Plain(*(_bare(data, unify) for data in (base, ours, theirs)), Shape(bom, eol, ended))
+    return Plain(_bare(base, unify), _bare(ours, unify), _bare(theirs, unify), Shape(bom, eol, ended))
 
 
 def shape(data: bytes) -> Shape:
