@@ -109,7 +109,7 @@ def test_every_step_is_asked_for(each_bench: Bench) -> None:
         use("write", path="a.txt", text="one\ntwo\n"),
         Step(text="First this.", tools=use("edit", path="a.txt", old="one", new="1").tools),
         use("read", path="a.txt"),
-        use("shell", command="cat a.txt; exit 3"),
+        use("shell", command="cat a.txt; env | grep -c API_KEY; exit 3"),
         DONE,
         approver=approver,
     )
@@ -121,10 +121,10 @@ def test_every_step_is_asked_for(each_bench: Bench) -> None:
         ("edit", "", [(path, "one\ntwo\n")]),
         ("edit", "", [(path, "1\ntwo\n")]),
         ("read", "", [(path, None)]),
-        ("shell", "cat a.txt; exit 3", []),
+        ("shell", "cat a.txt; env | grep -c API_KEY; exit 3", []),
     ]
     assert results(events) == [True] * 4
-    assert "1\\ntwo\\n\\n[exit code 3]" in each_bench.told()
+    assert "1\\ntwo\\n0\\n\\n[exit code 3]" in each_bench.told()
     used = [event for event in events if isinstance(event, Usage)]
     assert len({usage.scope for usage in used}) == 1
     assert (used[-1].input, used[-1].output) == (5000, 250)

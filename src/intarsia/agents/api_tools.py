@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from intarsia.agents import environment
+
 Json = dict[str, Any]
 
 MOST = 30_000
 SECONDS = 600
+_SESSION = ("INTARSIA_", "GIT_", "XDG_", "TMPDIR", "PORT")  # names of what every session gets
 
 
 class Failed(Exception):
@@ -92,6 +95,7 @@ def _run(command: str, root: Path, seconds: int) -> str:
         process = subprocess.Popen(
             ["/bin/sh", "-c", command],
             cwd=root,
+            env=_without_keys(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -107,6 +111,12 @@ def _run(command: str, root: Path, seconds: int) -> str:
         size = output.tell()
         output.seek(max(0, size - 4 * MOST))
         return f"{_short(output.read().decode(errors='replace'))}\n[{how}]".lstrip()
+
+
+def _without_keys() -> dict[str, str]:
+    """What a command gets: nothing that was given to this process by name, as the key of the model was."""
+    own = {name: value for name, value in os.environ.items() if name.startswith(_SESSION)}
+    return {**environment.base(), **own}
 
 
 def _content(path: Path) -> str:
