@@ -414,3 +414,11 @@ def test_enumerators_count_up() -> None:
     base = b"enum E {\n  A,\n  B,\n}\n"
     front, back = changed(base, (b"  A,\n", b"  Z,\n  A,\n")), changed(base, (b"  B,\n", b"  B,\n  C,\n"))
     assert conflict(base, front, back, "typescript").overlaps[0].key == "E"
+
+
+def test_methods_of_an_enumeration_are_as_free_as_others() -> None:
+    base = b"class E(Enum):\n    A = 1\n\n    def f(self):\n        return 1\n\n    def g(self):\n        return 2\n"
+    ours = changed(base, (b"return 1", b"return 11"), (b"A = 1\n", b"A = 1\n    B = 2\n"))
+    theirs = changed(base, (b"    def f(self):\n        return 1\n\n", b"")) + b"\n    def f(self):\n        return 1\n"
+    both = merged(base, ours, theirs)
+    assert both.index(b"B = 2") < both.index(b"return 2") < both.index(b"return 11")

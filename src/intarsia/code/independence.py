@@ -10,7 +10,7 @@ _WORD = re.compile(rb"\w+")
 _CODING = re.compile(rb"#.*coding[:=]")
 _CALLED = re.compile(r"function|method|constructor|destructor|operator")
 _DEFINES = re.compile(
-    r"function|method(?!_invocation)|constructor|destructor|class|interface|struct|enum_|union|trait|impl|mod_item|module"
+    r"function|method(?!_invocation)|constructor|destructor|class|interface|struct|enum_(?!member|variant|constant|assignment)|union|trait|impl|mod_item|module"
     r"|namespace|type_alias|type_item|type_spec|macro_definition|record|protocol|delegate|import|comment"
 )
 _STATEMENT = re.compile(
@@ -80,6 +80,16 @@ def head(outline: Outline, unit: Unit) -> bytes:
 def mentions(unit: Unit, text: bytes) -> bool:
     name = _name(unit)
     return bool(name) and re.search(rb"(?<!\w)" + re.escape(name) + rb"(?!\w)", text) is not None
+
+
+def may_meet(outline: Outline, unit: Unit, other_outline: Outline, other: Unit) -> bool:
+    """Whether it is the same which of two that came to one place is above: of two definitions, and of a definition and
+    a value, where neither needs the other."""
+    if is_free(unit) and is_free(other):
+        return True
+    if not (is_free(unit) and binds(other)) and not (is_free(other) and binds(unit)):
+        return False
+    return _name(other) not in early_words(outline, unit) and _name(unit) not in early_words(other_outline, other)
 
 
 def mask(text: bytes, unit: Unit) -> bytes:

@@ -14,6 +14,7 @@ from intarsia.code.independence import (
     is_free,
     is_ordered,
     mask,
+    may_meet,
     mentions,
 )
 from intarsia.code.inside import merge_inside
@@ -86,12 +87,13 @@ class Weave:
         for id in order.torn:
             self._overlap_unseen(items[id], "moved", "both sides moved it, to different places")
         for mine, other in order.met:
-            ours, theirs = items[mine].any, items[other].any
+            ours, theirs = items[mine].ours, items[other].theirs
+            assert ours is not None and theirs is not None
             ranks = comes_first(self.ours, ours), comes_first(self.theirs, theirs)
             if ranks[1] < ranks[0]:
                 order.ids.remove(other)
                 order.ids.insert(order.ids.index(mine), other)
-            elif ranks[0] == ranks[1] and not (is_free(ours) and is_free(theirs)):
+            elif ranks[0] == ranks[1] and not may_meet(self.ours, ours, self.theirs, theirs):
                 self._check_meeting(container, level, order, mine, other)
 
     def _check_meeting(self, container: Item, level: Level, order: Sequenced, mine: int, other: int) -> None:
@@ -276,11 +278,12 @@ class Weave:
     def _container(self, item: Item) -> Parts:
         assert item.base is not None and item.ours is not None and item.theirs is not None
         base, ours, theirs = (text or b"" for text in self._texts(item))
-        whole = self._inside(base, ours, theirs) if self.by_syntax or is_ordered(self.base, item.base) else None
+        is_by_place = is_ordered(self.base, item.base) and self._both_changed_values(item)
+        whole = self._inside(base, ours, theirs) if self.by_syntax or is_by_place else None
         if whole is not None:
             self._blended(item, base, ours, theirs, whole)
             return [whole]
-        if is_ordered(self.base, item.base):
+        if is_by_place:
             return [self._overlap(item, "changed", "both sides changed it, and its members are known by their place")]
         known, blends, shown = len(self.overlaps), len(self.blends), self.shows_all
         if not item.base.name == item.ours.name == item.theirs.name:
@@ -296,6 +299,14 @@ class Weave:
         self.shows_all = shown
         self._blended(item, base, ours, theirs, whole)
         return [whole]
+
+    def _both_changed_values(self, item: Item) -> bool:
+        """Members that are no functions or classes, or their order."""
+        base, ours, theirs = (
+            [outline.text(member).strip() for member in (unit.units or [] if unit else []) if not is_free(member)]
+            for outline, unit in zip(self.outlines, item.units, strict=True)
+        )
+        return base != ours and base != theirs and ours != theirs
 
     def _framed(self, item: Item, members: Parts) -> Parts:
         """The members between the merged header and footer."""
