@@ -182,7 +182,7 @@ from intarsia.code.outline import outline
 for case in sys.argv[1:]:
     language, _, text = case.partition(":")
     begin, _, end = text.partition("-")
-    for size in (20_000, 999_000):
+    for size in (20_000, 400_000, 999_000):
         times = size // (len(begin + end) // 2)
         data = bytes.fromhex(begin) * times + bytes.fromhex(end) * times
         assert b"".join(outline(data, language).tiles()) == data
@@ -193,6 +193,19 @@ def test_no_text_takes_all_time_or_memory() -> None:
     cases = [f"{language}:{text.hex()}" for language, text in ENDLESS]
     cases += [f"{language}:{begin.hex()}-{end.hex()}" for language, begin, end in DEEP]
     subprocess.run([sys.executable, "-c", LIMITED, *cases], check=True, timeout=150)
+
+
+OVERFLOWING = """
+from intarsia.code import languages
+languages.SECONDS = 60
+languages._parse_deep(b"{[" * 150_000, "go")
+"""
+
+
+def test_a_deep_stack_bears_what_overflows_the_usual_one() -> None:
+    usual = OVERFLOWING.replace("_parse_deep", "_parse")
+    assert subprocess.run([sys.executable, "-c", usual], check=False, timeout=60).returncode < 0
+    subprocess.run([sys.executable, "-c", OVERFLOWING], check=True, timeout=60)
 
 
 @pytest.mark.parametrize(
