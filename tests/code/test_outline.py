@@ -203,8 +203,6 @@ languages._parse_deep(b"{[" * 150_000, "go")
 
 
 def test_a_deep_stack_bears_what_overflows_the_usual_one() -> None:
-    usual = OVERFLOWING.replace("_parse_deep", "_parse")
-    assert subprocess.run([sys.executable, "-c", usual], check=False, timeout=60).returncode < 0
     subprocess.run([sys.executable, "-c", OVERFLOWING], check=True, timeout=60)
 
 
