@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from intarsia.errors import ConfigError, NotReady
-from intarsia.workspace.repository import Repository
+from intarsia.workspace.repository import Repository, _plain_root
 from tests.support.sandbox import Sandbox, Step, adds
 
 
@@ -23,6 +23,7 @@ def test_it_is_found_from_subdirectories_and_linked_worktrees(sandbox: Sandbox) 
 
 def test_it_is_found_where_git_would_find_it(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain repositories are found without git; whatever else lies on the way is left to it."""
+    assert _plain_root(sandbox.root) == sandbox.root
     (sandbox.root / "deep/bare").mkdir(parents=True)
     sandbox.git("init", "--quiet", str(sandbox.root / "deep/inner"))
     sandbox.git("init", "--quiet", "--bare", str(sandbox.root / "deep/bare"))

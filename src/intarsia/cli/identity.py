@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from intarsia.cli.common import Project, actor, find_repository, open_project
 from intarsia.errors import InputError, NotFound, NotReady
-from intarsia.gateway.client import URL, Client
-from intarsia.gateway.operation import Caller, Site
 from intarsia.kernel import members, sessions
 from intarsia.kernel.database import Transaction
 from intarsia.workspace.repository import Repository
+
+if TYPE_CHECKING:
+    from intarsia.gateway.client import Client
+    from intarsia.gateway.operation import Caller, Site
 
 SESSION, AGENT, SECRET = "INTARSIA_SESSION", "INTARSIA_AGENT", "INTARSIA_SECRET"
 
@@ -39,6 +42,8 @@ def client(*, dry_run: bool = False, anybody: bool = False, person: bool = False
 
     Dry runs and people have the database.
     """
+    from intarsia.gateway.client import URL, Client
+    from intarsia.gateway.operation import Caller
 
     @cache
     def local() -> Caller:
@@ -50,6 +55,8 @@ def client(*, dry_run: bool = False, anybody: bool = False, person: bool = False
 
 
 def site_of(project: Project) -> Site:
+    from intarsia.gateway.operation import Site
+
     return Site(project.repository, project.database, project.config)
 
 

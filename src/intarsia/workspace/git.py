@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from intarsia.errors import GitError, NotReady
+
+if TYPE_CHECKING:
+    import subprocess
 
 TIMEOUT = 600
 SETTINGS = {
@@ -48,6 +51,8 @@ class Git:
 
     def read(self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes | None:
         """Standard output as it is, byte for byte; None when git says no."""
+        import subprocess
+
         done = subprocess.run(
             [*self._argv, *args],
             input=stdin,
@@ -63,6 +68,8 @@ class Git:
 
     def start(self, *args: str) -> subprocess.Popen[bytes]:
         """A git process to talk to; it ends with its standard input."""
+        import subprocess
+
         return subprocess.Popen(
             [*self._argv, *args],
             stdin=subprocess.PIPE,
@@ -79,6 +86,8 @@ class Git:
         ok: Collection[int] = (0,),
         env: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
+        import subprocess  # 3 ms, which commands that need no git are spared
+
         try:
             done = subprocess.run(
                 [*self._argv, *args],
@@ -105,6 +114,8 @@ class Git:
 
     def send(self, to: Git, revisions: str) -> None:
         """Copy the commits that `revisions` (lines for rev-list) reach to another repository, every object verified."""
+        import subprocess
+
         pack = [*self._argv, "pack-objects", "--revs", "--stdout", "--quiet"]
         unpack = [*to._argv, "unpack-objects", "-q", "--strict"]
         with subprocess.Popen(

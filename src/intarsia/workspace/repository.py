@@ -14,7 +14,7 @@ from intarsia.workspace.git import Git
 STATE = ".intarsia"
 ROOT_MARK = "intarsia-root"
 OLDEST_GIT = (2, 38)
-_UNUSUAL = re.compile(rb"(?i)worktree|include|bare\s*=\s*(?!false\b)")  # in a repository's configuration
+_UNUSUAL = re.compile(rb"(?i)worktree|include|bare\s*=(?!\s*false\b)")  # in a repository's configuration
 
 
 @dataclass(frozen=True)
