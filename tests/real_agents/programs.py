@@ -19,7 +19,6 @@ RETRIES = 2
 class AgentProgram(Protocol):
     name: str
     key: str
-    version: str
 
     @property
     def directory(self) -> Path:
@@ -60,7 +59,6 @@ class AgentProgram(Protocol):
 class ClaudeCode:
     name = "claude"
     key = "ANTHROPIC_API_KEY"
-    version = "2.1.327"
 
     @property
     def directory(self) -> Path:
@@ -100,7 +98,6 @@ class ClaudeCode:
 class Codex:
     name = "codex"
     key = "CODEX_API_KEY"
-    version = "0.163.0"
 
     @property
     def directory(self) -> Path:
