@@ -12,12 +12,10 @@ from pathlib import Path
 
 from benchmarks.support import Result, seconds
 from intarsia.code.index import Index
-from intarsia.code.predict import named
 from tests.support import corpus
 
 EDITS = 100
 NAMES = 200
-TEXT = "Make `JSONDecoder.decode` in json/decoder.py faster; see namedtuple() and get_terminal_size, and `scanner`."
 
 
 def measure() -> Iterator[Result]:
@@ -61,7 +59,6 @@ def _asked(index: Index, chance: random.Random) -> Iterator[Result]:
     yield Result("who mentions a name, 95 of 100", asked[int(len(asked) * 0.95)] * 1000, "ms", None)
     depending = sorted(seconds(lambda p=p: index.depends(p.path, p.key)) for p in places)  # type: ignore[misc]
     yield Result("what a unit depends on, median", statistics.median(depending) * 1000, "ms", None)
-    yield Result("what a text names", _ms(lambda: named(index, TEXT)), "ms", None)
 
 
 def _ms(action: Callable[[], object]) -> float:

@@ -201,7 +201,7 @@ def show(output: Output, /, key: str | None) -> None:
         values = {name: value for name, value in values.items() if name == key or name.startswith(f"{key}.")}
         if not values:
             raise InputError(f"There is no setting {key}.", hint="See: intarsia config show")
-    rows = [[name, repr(value), loaded.origin(name)] for name, value in values.items()]
+    rows = [[name, loaded.origin(name), repr(value)] for name, value in values.items()]
     output.show(table(rows), settings={name: {"value": v, "origin": loaded.origin(name)} for name, v in values.items()})
 
 
