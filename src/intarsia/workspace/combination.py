@@ -202,9 +202,11 @@ class Combination:
             return self._git.run("write-tree", env=env).strip()
 
     def _entry(self, path: str, file: File | None) -> str:
+        from intarsia.code.files import MODULE
+
         if file is None:
             return f"0 {'0' * len(self._base)}\t{path}"
-        if file.mode == 0o160000:  # of a submodule, the commit
+        if file.mode == MODULE:  # its data is the commit
             return f"{file.mode:o} {file.data.decode()}\t{path}"
         oid = self._git.read("hash-object", "-w", "--stdin", "--no-filters", stdin=file.data)
         if oid is None:
