@@ -89,7 +89,7 @@ def test_what_others_say_is_told_with_the_next_prompt_once(sandbox: Sandbox) -> 
     names = ("one", "two", "three")
     one, two, three = ([{"write": f"{name}.txt", "text": name}, {"commit": name}] for name in names)
     run = sandbox.start("run", "--agent", sandbox.scenario({"it-1": [[{"wait": 2}, *one], two, three]}))
-    until(lambda: bool(started(sandbox)))
+    until(lambda: any((sandbox.root / ".intarsia/sessions").glob("*/prompt-1.md")))
     with opened(sandbox).transaction() as tx:
         messages.send(tx, "ann", [sandbox.sessions()[0]["id"]], "Mind the gap")
     finish(run)
