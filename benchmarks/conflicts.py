@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from benchmarks.support import Result, seconds
-from intarsia.code.conflicts import conflicts
-from intarsia.code.python_conflicts import broken
-from intarsia.code.python_tree import Places, Tree
-from intarsia.code.source import SemanticConflict, Versions
+from intarsia.code.conflicts.python_conflicts import broken
+from intarsia.code.conflicts.python_tree import Places, Tree
+from intarsia.code.conflicts.semantic import conflicts
+from intarsia.code.conflicts.source import SemanticConflict, Versions
 from tests.support import breakage, corpus
 
 PACKAGES = ("mypy", "pip", "setuptools", "pygments", "_pytest", "rich", "hypothesis", "psycopg")

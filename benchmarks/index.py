@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.support import Result, seconds
-from intarsia.code.index import Index
+from intarsia.code.names.index import Index
 from tests.support import corpus
 
 EDITS = 100

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from benchmarks.support import Result, seconds
-from intarsia.code.inside import merge_inside
+from intarsia.code.inside.merger import merge_inside
 from tests.code.pairs import Pair, pairs
 
 Counts = dict[str, dict[str, list[int]]]  # kind, language: merged, mergeable

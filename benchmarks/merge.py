@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.support import Result, seconds
-from intarsia.code.lines import diff3
-from intarsia.code.merge import Merged, merge
+from intarsia.code.merging.lines import diff3
+from intarsia.code.merging.merge import Merged, merge
+from intarsia.code.merging.valid import check
 from intarsia.code.outline import outline
-from intarsia.code.valid import check
 from tests.code.pairs import Pair as HotSpot
 from tests.code.pairs import pairs as hot_spots
 from tests.support.edits import Pair, pairs, same_meaning

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import pytest
 from msgspec import structs
 
-from intarsia.code.conflicts import conflicts
-from intarsia.code.python_conflicts import broken
-from intarsia.code.source import Nothing, SemanticConflict
+from intarsia.code.conflicts.python_conflicts import broken
+from intarsia.code.conflicts.semantic import conflicts
+from intarsia.code.conflicts.source import Nothing, SemanticConflict
 from tests.support.breakage import seeds
 from tests.support.corpus import calls_are_new, imports_are_new, package
 

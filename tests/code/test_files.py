@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from intarsia.code.files import EXECUTABLE, LINK, MODULE, REGULAR, File, merge_files
-from intarsia.code.merge import Conflict
+from intarsia.code.merging.files import EXECUTABLE, LINK, MODULE, REGULAR, File, merge_files
+from intarsia.code.merging.merge import Conflict
 
 OLD = File(REGULAR, b"def a():\n    return 1\n\n\ndef b():\n    return 2\n")
 OURS = File(REGULAR, OLD.data.replace(b"return 1", b"return 11"))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from intarsia.code.index import Index, Refreshed
-from intarsia.code.store import KEEP_DAYS
+from intarsia.code.names.index import Index, Refreshed
+from intarsia.code.names.store import KEEP_DAYS
 
 MODULE = b'''"""Says helper in its docstring, and means nothing by it."""
 # helper, in a comment
@@ -245,7 +245,7 @@ def test_processes_share_the_store(tmp_path: Path) -> None:
     script = (
         "import sys, hashlib, pathlib\n"
         "from tests.code.test_index import FILES, Place, answers, indexed\n"
-        "from intarsia.code.index import Index\n"
+        "from intarsia.code.names.index import Index\n"
         "files = {f'{n}/{p}': d for n in range(40) for p, d in FILES.items()}\n"
         "files['own.py'] = b'def own_%s(): return helper()\\n' % sys.argv[2].encode()\n"
         "names = ['helper', 'Box.grow', 'own_' + sys.argv[2], 'own_x']\n"

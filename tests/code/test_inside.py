@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intarsia.code.inside import merge_inside
-from intarsia.code.syntax import tree
+from intarsia.code.inside.merger import merge_inside
+from intarsia.code.inside.syntax import tree
 from tests.code.pairs import Pair, pairs
 
 PAIRS = list(pairs())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intarsia.code.lines import Clash, chunks, diff3, hunks, marked, rising, split
+from intarsia.code.merging.lines import Clash, chunks, diff3, hunks, marked, rising, split
 
 # Few different lines, so that they repeat and align in several ways; some end in what only looks like an end of line.
 LINES = st.lists(st.sampled_from([b"a\n", b"b\n", b"c\r\n", b"\n", b"d\x0c\n", b"e\xff\x85\n"]), max_size=12)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from intarsia.code.merge import Conflict, Merged, merge
+from intarsia.code.merging.merge import Conflict, Merged, merge
 from intarsia.code.outline import outline
 from tests.code.pairs import pairs
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intarsia.code.languages import LANGUAGES
-from intarsia.code.merge import Conflict, Merged, merge
-from intarsia.code.shape import BOM
+from intarsia.code.merging.merge import Conflict, Merged, merge
+from intarsia.code.merging.shape import BOM
 from tests.support.edits import pairs, same_meaning
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from intarsia.code.valid import Blend, check, uncounted
+from intarsia.code.merging.valid import Blend, check, uncounted
 
 BASE = b"import os\n\n\ndef a():\n    return 1\n\n\ndef b():\n    return 2\n\n\ndef c():\n    return 3\n"
 A, B, C = (f"def {name}():\n    return {n}\n\n\n".encode() for n, name in ((1, "a"), (2, "b"), (3, "c")))

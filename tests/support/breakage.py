@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from intarsia.code.python_calls import Signature
-from intarsia.code.python_names import Module, module_of
+from intarsia.code.conflicts.python_calls import Signature
+from intarsia.code.conflicts.python_names import Module, module_of
 
 Files = dict[str, bytes]
 

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from intarsia.code.source import Nothing, Versions
+from intarsia.code.conflicts.source import Nothing, Versions
 
 ANYTHING = b"\ndef __getattr__(name): ...\n"
 

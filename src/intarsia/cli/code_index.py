@@ -16,8 +16,8 @@ from intarsia.workspace.repository import Repository
 from intarsia.workspace.two_sides import INDEX, semantic_conflicts
 
 if TYPE_CHECKING:
-    from intarsia.code.index import Index, Place, Refreshed
-    from intarsia.code.source import SemanticConflict
+    from intarsia.code.conflicts.source import SemanticConflict
+    from intarsia.code.names.index import Index, Place, Refreshed
 
 
 @click.command(short_help="Build or refresh the index of names.")
@@ -94,7 +94,7 @@ def conflicts(output: Output, /, one: str, other: str) -> int:
 
 
 def _refreshed(place: Path, *, rebuild: bool = False) -> tuple[Index, Refreshed]:
-    from intarsia.code.index import Index
+    from intarsia.code.names.index import Index
     from intarsia.workspace.tracked import Tracked
 
     tracked = Tracked(working_directory())

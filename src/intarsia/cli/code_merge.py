@@ -12,8 +12,8 @@ from intarsia.cli.common import Output, with_output
 from intarsia.errors import Conflict, InputError, UsageError
 
 if TYPE_CHECKING:
-    from intarsia.code.merge import Conflict as Conflicting
-    from intarsia.code.merge import Overlap
+    from intarsia.code.merging.merge import Conflict as Conflicting
+    from intarsia.code.merging.merge import Overlap
 
 existing = click.Path(path_type=Path, dir_okay=False)
 
@@ -46,8 +46,8 @@ def merge(
     Exit codes: 0 merged; 1 a conflict, which names the symbols and both sides; 4 a file can't be read.
     """
     from intarsia.code.languages import language_of
-    from intarsia.code.merge import Merged
-    from intarsia.code.merge import merge as merge_texts
+    from intarsia.code.merging.merge import Merged
+    from intarsia.code.merging.merge import merge as merge_texts
 
     if markers and output.json and place is None:
         raise UsageError("--markers with --json needs a file to write to.", hint="Name one: --output FILE")

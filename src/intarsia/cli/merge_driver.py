@@ -145,8 +145,8 @@ def run(output: Output, /, base: Path, ours: Path, theirs: Path, size: int, path
 
     Exit codes: 0 merged; 1 a conflict.
     """
-    from intarsia.code.merge import Merged, merge
-    from intarsia.code.shape import is_binary
+    from intarsia.code.merging.merge import Merged, merge
+    from intarsia.code.merging.shape import is_binary
 
     old, mine, other = (file.read_bytes() for file in (base, ours, theirs))
     language = language_of(path, mine)

@@ -9,8 +9,8 @@ from intarsia.workspace.combination import Clash
 from intarsia.workspace.git import shown
 
 if TYPE_CHECKING:
-    from intarsia.code.merge import Overlap
-    from intarsia.code.source import SemanticConflict
+    from intarsia.code.conflicts.source import SemanticConflict
+    from intarsia.code.merging.merge import Overlap
 
 TEXT_SHOWN = 1_500  # characters of one version of a symbol
 

@@ -17,7 +17,7 @@ from intarsia.workspace.repository import Repository
 from intarsia.workspace.two_sides import INDEX
 
 if TYPE_CHECKING:
-    from intarsia.code.index import Index, Place
+    from intarsia.code.names.index import Index, Place
 
 SOON = 2.0  # seconds to wait for an index
 MEANT = 3  # a name with more definitions says little
@@ -43,7 +43,7 @@ class IndexedNames:
         self._maker.join(self._wait)
 
     def _make(self, tip: str) -> None:
-        from intarsia.code.index import Index  # and with it the grammars
+        from intarsia.code.names.index import Index  # and with it the grammars
 
         try:
             with blobs(self._repository.git, tip) as files:

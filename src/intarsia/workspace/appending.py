@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 
 from intarsia.code.leases import needs, uri
-from intarsia.code.lines import split
+from intarsia.code.merging.lines import split
 from intarsia.code.touched import Change
 from intarsia.code.window import window
 from intarsia.kernel.modes import Mode

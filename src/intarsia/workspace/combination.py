@@ -20,9 +20,9 @@ from intarsia.workspace.repository import Repository
 from intarsia.workspace.two_sides import INDEX, Rest
 
 if TYPE_CHECKING:
-    from intarsia.code.files import File
-    from intarsia.code.merge import Conflict
-    from intarsia.code.source import SemanticConflict
+    from intarsia.code.conflicts.source import SemanticConflict
+    from intarsia.code.merging.files import File
+    from intarsia.code.merging.merge import Conflict
 
 REGULAR = (0o100644, 0o100755)
 _STAGES = {("1", "2", "3"), ("2", "3")}  # of a file that both sides have; others are conflicts of names
@@ -93,7 +93,7 @@ class Combination:
         paths = {path for path in (*ours, *theirs) if is_code(path)}
         if not (paths & ours.keys() and paths & theirs.keys()):
             return ()
-        from intarsia.code.conflicts import conflicts
+        from intarsia.code.conflicts.semantic import conflicts
 
         base = {path: blob for side in (theirs, ours) for path, (blob, _) in side.items()}
         old = {path: self._text(base[path]) for path in paths}
@@ -146,8 +146,8 @@ class Combination:
         return tree, stages
 
     def _merge(self, path: str, blobs: Mapping[str, Blob]) -> File | Clash | None:
-        from intarsia.code.files import merge_files  # and with it the grammars
-        from intarsia.code.merge import Conflict
+        from intarsia.code.merging.files import merge_files  # and with it the grammars
+        from intarsia.code.merging.merge import Conflict
 
         if tuple(sorted(blobs)) not in _STAGES:
             return Clash(path)
@@ -172,7 +172,7 @@ class Combination:
 
     def _is_valid(self, path: str, blobs: Mapping[str, Blob], result: bytes | None) -> bool:
         from intarsia.code.languages import language_of
-        from intarsia.code.valid import check
+        from intarsia.code.merging.valid import check
 
         files = [file for blob in blobs.values() if (file := self._file(blob)) is not None and file.is_text]
         if result is None or len(files) < 3:
@@ -181,7 +181,7 @@ class Combination:
         return not check(base, ours, theirs, result, language_of(path, result))
 
     def _file(self, blob: Blob | None) -> File | None:
-        from intarsia.code.files import MODULE, File
+        from intarsia.code.merging.files import MODULE, File
 
         if blob is None:
             return None
@@ -202,7 +202,7 @@ class Combination:
             return self._git.run("write-tree", env=env).strip()
 
     def _entry(self, path: str, file: File | None) -> str:
-        from intarsia.code.files import MODULE
+        from intarsia.code.merging.files import MODULE
 
         if file is None:
             return f"0 {'0' * len(self._base)}\t{path}"

@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from intarsia.code.languages import language_of
-from intarsia.code.merge import Merged, merge
+from intarsia.code.merging.merge import Merged, merge
 from intarsia.code.outline import Outline, outline
 from intarsia.errors import Conflict
 

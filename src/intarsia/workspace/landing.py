@@ -20,7 +20,7 @@ from intarsia.workspace.git import Git, shown
 from intarsia.workspace.repository import Repository
 
 if TYPE_CHECKING:
-    from intarsia.code.source import SemanticConflict
+    from intarsia.code.conflicts.source import SemanticConflict
 
 LOCKED_SECONDS = 5
 ISSUE_TRAILER = "Issue"

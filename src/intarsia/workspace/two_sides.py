@@ -11,8 +11,8 @@ from intarsia.workspace.blobs import Blobs, objects
 from intarsia.workspace.git import Git
 
 if TYPE_CHECKING:
-    from intarsia.code.index import Index
-    from intarsia.code.source import SemanticConflict
+    from intarsia.code.conflicts.source import SemanticConflict
+    from intarsia.code.names.index import Index
 
 
 INDEX = "index"  # in the state directory
@@ -38,7 +38,7 @@ class Rest:
         return self._base.read(path)
 
     def mentioning(self, name: str) -> Iterable[str]:
-        from intarsia.code.index import Index
+        from intarsia.code.names.index import Index
 
         if self._index is None:
             self._index = Index(self._place)
@@ -53,7 +53,7 @@ def semantic_conflicts(
 
     `index` is the directory of the index; without it one is made in memory when it is needed.
     """
-    from intarsia.code.conflicts import conflicts
+    from intarsia.code.conflicts.semantic import conflicts
 
     with objects(git) as opened:
         old, mine, other, both = (Blobs(git, each, opened) for each in (base, ours, theirs, combined or base))

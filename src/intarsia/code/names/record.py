@@ -10,8 +10,8 @@ from zlib import crc32
 from msgspec import Struct
 
 from intarsia.code.languages import language_of
-from intarsia.code.links import imported
-from intarsia.code.mentions import mentions, words
+from intarsia.code.names.links import imported
+from intarsia.code.names.mentions import mentions, words
 from intarsia.code.outline import Outline, Unit, outline
 
 _IDENTIFIER = re.compile(r"[^\W\d][\w$]*[?!]?")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from intarsia.code.syntax import Node, named
+from intarsia.code.inside.syntax import Node, named
 
 Rule = Literal[
     "body",  # statements and members

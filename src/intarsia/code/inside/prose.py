@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 
-from intarsia.code.items import Unmerged
+from intarsia.code.inside.items import Unmerged
 
 _ENTRY = re.compile(
     rb"""^\s*(?:\*|//[/!]?|\#)?\s*

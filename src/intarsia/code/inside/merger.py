@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from difflib import SequenceMatcher
 
-from intarsia.code.aligned import align
-from intarsia.code.items import Item, Piece, Region, Unmerged, join, region
-from intarsia.code.keys import Keys
-from intarsia.code.kinds import FUNCTIONS, Shape, independent, shape_of
-from intarsia.code.meeting import Meeting
-from intarsia.code.prose import merge_prose
-from intarsia.code.rules import check, clusters, no_doubles, together
-from intarsia.code.strangers import stay_strangers
-from intarsia.code.syntax import Node, Trees, parses, trees, words
+from intarsia.code.inside.aligned import align
+from intarsia.code.inside.items import Item, Piece, Region, Unmerged, join, region
+from intarsia.code.inside.keys import Keys
+from intarsia.code.inside.kinds import FUNCTIONS, Shape, independent, shape_of
+from intarsia.code.inside.meeting import Meeting
+from intarsia.code.inside.prose import merge_prose
+from intarsia.code.inside.rules import check, clusters, no_doubles, together
+from intarsia.code.inside.strangers import stay_strangers
+from intarsia.code.inside.syntax import Node, Trees, parses, trees, words
 
 Three = tuple[Node, Node, Node]
 

@@ -19,13 +19,16 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
-from intarsia.code.record import Record
+from intarsia.code.names.record import Record
 from intarsia.errors import DatabaseError
 
 BUSY_SECONDS = 10.0
 KEEP_DAYS = 7
 SECONDS_OF_A_DAY = 86_400
-_MADE_BY = ("index", "languages", "links", "mentions", "naming", "outline", "record", "splitter", "store")
+_MADE_BY = (
+    *("../languages", "../members", "../naming", "../outline", "../roles", "../splitter"),
+    *("index", "links", "mentions", "record", "store"),
+)
 _AT_ONCE = 500
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS contents (

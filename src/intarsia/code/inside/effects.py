@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from intarsia.code.kinds import CLASSES, FUNCTIONS
-from intarsia.code.syntax import Node, named
+from intarsia.code.inside.kinds import CLASSES, FUNCTIONS
+from intarsia.code.inside.syntax import Node, named
 
 Path = tuple[bytes, ...]
 _ACCESS = named(

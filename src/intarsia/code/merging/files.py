@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from intarsia.code.languages import language_of
-from intarsia.code.merge import Conflict, Overlap, merge
-from intarsia.code.shape import is_binary
+from intarsia.code.merging.merge import Conflict, Overlap, merge
+from intarsia.code.merging.shape import is_binary
 
 REGULAR, EXECUTABLE, LINK, MODULE = 0o100644, 0o100755, 0o120000, 0o160000
 

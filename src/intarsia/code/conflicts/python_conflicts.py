@@ -6,10 +6,10 @@ import sys
 from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
-from intarsia.code.python_calls import mismatch
-from intarsia.code.python_names import Call, Import, Module
-from intarsia.code.python_tree import Places, Tree
-from intarsia.code.source import SemanticConflict, Versions
+from intarsia.code.conflicts.python_calls import mismatch
+from intarsia.code.conflicts.python_names import Call, Import, Module
+from intarsia.code.conflicts.python_tree import Places, Tree
+from intarsia.code.conflicts.source import SemanticConflict, Versions
 
 
 def broken(versions: Versions, standard: Collection[str] = sys.stdlib_module_names) -> Iterator[SemanticConflict]:

@@ -11,12 +11,12 @@ from typing import Literal
 
 from msgspec import Struct
 
-from intarsia.code import lines
-from intarsia.code.lines import Clash
+from intarsia.code.merging import lines
+from intarsia.code.merging.lines import Clash
+from intarsia.code.merging.shape import Shape, is_binary, plain, restored
+from intarsia.code.merging.valid import Problem, Source, check, outlined
+from intarsia.code.merging.weave import Overlap, Weave
 from intarsia.code.outline import Outline
-from intarsia.code.shape import Shape, is_binary, plain, restored
-from intarsia.code.valid import Problem, Source, check, outlined
-from intarsia.code.weave import Overlap, Weave
 
 __all__ = ["Conflict", "Merged", "Overlap", "merge"]
 

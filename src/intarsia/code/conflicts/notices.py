@@ -7,10 +7,10 @@ from functools import cached_property
 
 from msgspec import structs
 
-from intarsia.code.index import Place, plain
-from intarsia.code.links import family
-from intarsia.code.record import Record, Row, record_of
-from intarsia.code.source import Files, SemanticConflict, Versions
+from intarsia.code.conflicts.source import Files, SemanticConflict, Versions
+from intarsia.code.names.index import Place, plain
+from intarsia.code.names.links import family
+from intarsia.code.names.record import Record, Row, record_of
 
 # Names that so many classes have that the name alone says nothing.
 _COMMON = (

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from intarsia.code.effects import Call, Effects, Path, clashing, effects, touching
-from intarsia.code.items import Item
-from intarsia.code.syntax import Node
+from intarsia.code.inside.effects import Call, Effects, Path, clashing, effects, touching
+from intarsia.code.inside.items import Item
+from intarsia.code.inside.syntax import Node
 
 
 def _words(text: str) -> frozenset[bytes]:

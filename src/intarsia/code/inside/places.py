@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from intarsia.code.aligned import Aligned
-from intarsia.code.items import Item, Unmerged
-from intarsia.code.keys import is_spread, positional
-from intarsia.code.kinds import FUNCTIONS
-from intarsia.code.meeting import Meeting
-from intarsia.code.syntax import Node
+from intarsia.code.inside.aligned import Aligned
+from intarsia.code.inside.items import Item, Unmerged
+from intarsia.code.inside.keys import is_spread, positional
+from intarsia.code.inside.kinds import FUNCTIONS
+from intarsia.code.inside.meeting import Meeting
+from intarsia.code.inside.syntax import Node
 
 # Arguments for optional parameters are given by name as a matter of course.
 _NAMING = frozenset({"python", "c_sharp", "php"})

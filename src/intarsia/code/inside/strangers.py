@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from intarsia.code.aligned import align
-from intarsia.code.effects import Effects, clashing, effects, touching
-from intarsia.code.items import Item, Unmerged, region
-from intarsia.code.keys import Keys
-from intarsia.code.kinds import FUNCTIONS, Shape, shape_of
-from intarsia.code.syntax import Node
+from intarsia.code.inside.aligned import align
+from intarsia.code.inside.effects import Effects, clashing, effects, touching
+from intarsia.code.inside.items import Item, Unmerged, region
+from intarsia.code.inside.keys import Keys
+from intarsia.code.inside.kinds import FUNCTIONS, Shape, shape_of
+from intarsia.code.inside.syntax import Node
 
 _MAX_PAIRS = 250_000
 

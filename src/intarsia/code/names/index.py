@@ -17,9 +17,9 @@ from typing import TypeVar
 from msgspec import Struct
 
 from intarsia.code.languages import language_of
-from intarsia.code.links import family, names_file, near, takes
-from intarsia.code.record import Record, Row, record_of
-from intarsia.code.store import Entry, Locked, Store, Unusable
+from intarsia.code.names.links import family, names_file, near, takes
+from intarsia.code.names.record import Record, Row, record_of
+from intarsia.code.names.store import Entry, Locked, Store, Unusable
 
 Reader = Callable[[str], bytes | None]
 Answer = TypeVar("Answer")

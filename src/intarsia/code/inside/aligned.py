@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
-from intarsia.code.items import Item, Unmerged
+from intarsia.code.inside.items import Item, Unmerged
 
 MAX_ITEMS = 3_000
 _ALIKE = 0.6

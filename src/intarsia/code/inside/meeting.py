@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from intarsia.code.aligned import Aligned
-from intarsia.code.items import Item, Region
-from intarsia.code.keys import Keys
-from intarsia.code.kinds import Shape
-from intarsia.code.syntax import Node
+from intarsia.code.inside.aligned import Aligned
+from intarsia.code.inside.items import Item, Region
+from intarsia.code.inside.keys import Keys
+from intarsia.code.inside.kinds import Shape
+from intarsia.code.inside.syntax import Node
 
 
 @dataclass(frozen=True)

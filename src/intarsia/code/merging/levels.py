@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from intarsia.code import imports
 from intarsia.code.identity import pair
-from intarsia.code.independence import WITH_LOOSE_COMMENTS
+from intarsia.code.merging import imports
+from intarsia.code.merging.independence import WITH_LOOSE_COMMENTS
 from intarsia.code.outline import Outline, Unit
 
 BASE, OURS, THEIRS = range(3)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from intarsia.code.kinds import Shape, split
-from intarsia.code.syntax import Node
+from intarsia.code.inside.kinds import Shape, split
+from intarsia.code.inside.syntax import Node
 
 # Siblings that belong to what comes after them.
 _ATTACHED = frozenset({"attribute_item", "decorator"})

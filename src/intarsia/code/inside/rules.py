@@ -9,13 +9,13 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-from intarsia.code import branches, order, places
-from intarsia.code.aligned import PLACEHOLDERS, Aligned
-from intarsia.code.effects import leaves
-from intarsia.code.items import Item, Region, Unmerged
-from intarsia.code.keys import is_spread, value_of
-from intarsia.code.meeting import Meeting
-from intarsia.code.syntax import Node
+from intarsia.code.inside import branches, order, places
+from intarsia.code.inside.aligned import PLACEHOLDERS, Aligned
+from intarsia.code.inside.effects import leaves
+from intarsia.code.inside.items import Item, Region, Unmerged
+from intarsia.code.inside.keys import is_spread, value_of
+from intarsia.code.inside.meeting import Meeting
+from intarsia.code.inside.syntax import Node
 
 _NUMBERED = frozenset({"c", "cpp", "c_sharp", "typescript", "tsx", "go"})
 _SECTIONS = frozenset({"access_specifier", "preproc_if", "preproc_ifdef"})

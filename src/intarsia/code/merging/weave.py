@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from intarsia.code import imports, levels, lines
 from intarsia.code.identity import MIN_RENAMED
-from intarsia.code.independence import (
+from intarsia.code.inside.merger import merge_inside
+from intarsia.code.inside.syntax import trees
+from intarsia.code.merging import imports, levels, lines
+from intarsia.code.merging.independence import (
     WITH_LOOSE_COMMENTS,
     comes_first,
     depends,
@@ -17,14 +19,12 @@ from intarsia.code.independence import (
     may_meet,
     mentions,
 )
-from intarsia.code.inside import merge_inside
-from intarsia.code.leads import Leads, Version
-from intarsia.code.levels import OURS, THEIRS, Item, Level, Units
-from intarsia.code.lines import Clash
+from intarsia.code.merging.leads import Leads, Version
+from intarsia.code.merging.levels import OURS, THEIRS, Item, Level, Units
+from intarsia.code.merging.lines import Clash
+from intarsia.code.merging.sequence import Sequenced, passed, sequenced
+from intarsia.code.merging.valid import Blend, uncounted
 from intarsia.code.outline import Outline, Unit
-from intarsia.code.sequence import Sequenced, passed, sequenced
-from intarsia.code.syntax import trees
-from intarsia.code.valid import Blend, uncounted
 
 Parts = list[bytes | Clash]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from intarsia.code.effects import leaves, path
-from intarsia.code.items import Item
-from intarsia.code.syntax import Node, named
+from intarsia.code.inside.effects import leaves, path
+from intarsia.code.inside.items import Item
+from intarsia.code.inside.syntax import Node, named
 
 Label = tuple[
     bytes, str, bytes

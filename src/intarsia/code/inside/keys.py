@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from intarsia.code.items import Item
-from intarsia.code.kinds import CASES, CLASSES, FUNCTIONS, Rule
+from intarsia.code.inside.items import Item
+from intarsia.code.inside.kinds import CASES, CLASSES, FUNCTIONS, Rule
+from intarsia.code.inside.syntax import Node, named
 from intarsia.code.languages import OVERLOADING
-from intarsia.code.syntax import Node, named
 
 Key = tuple[str, bytes]
 _SPREAD = re.compile(r"splat|spread|variadic|separator|rest_pattern|remaining|base_field_initializer")

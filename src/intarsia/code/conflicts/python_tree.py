@@ -12,10 +12,10 @@ from pathlib import PurePosixPath
 
 from msgspec import Struct
 
-from intarsia.code.python_calls import Signature
-from intarsia.code.python_names import ANY, Call, Module, module_of
-from intarsia.code.python_scopes import Binding
-from intarsia.code.source import Rest
+from intarsia.code.conflicts.python_calls import Signature
+from intarsia.code.conflicts.python_names import ANY, Call, Module, module_of
+from intarsia.code.conflicts.python_scopes import Binding
+from intarsia.code.conflicts.source import Rest
 
 _BUILT = (".so", ".pyd", ".pyx", ".pyc")
 _ROOTS = ("src", "lib", "python")

@@ -11,13 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from intarsia.code.conflicts.notices import notices
+from intarsia.code.conflicts.python_conflicts import broken
+from intarsia.code.conflicts.python_names import error_line
+from intarsia.code.conflicts.source import Files, Nothing, Rest, SemanticConflict, Versions
 from intarsia.code.languages import OVERLOADING, language_of
-from intarsia.code.merge import Merged, merge
-from intarsia.code.notices import notices
+from intarsia.code.merging.merge import Merged, merge
 from intarsia.code.outline import Outline, Unit, outline
-from intarsia.code.python_conflicts import broken
-from intarsia.code.python_names import error_line
-from intarsia.code.source import Files, Nothing, Rest, SemanticConflict, Versions
 
 UNKNOWN = b"\0"  # the content of a file that could not be combined: nothing is certain about it
 _FUNCTION = re.compile(r"function|method|constructor")

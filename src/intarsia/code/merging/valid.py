@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
-from intarsia.code import lines
 from intarsia.code.identity import without_ordinals
-from intarsia.code.independence import WITH_LOOSE_COMMENTS, binds
 from intarsia.code.languages import OVERLOADING, parse
+from intarsia.code.merging import lines
+from intarsia.code.merging.independence import WITH_LOOSE_COMMENTS, binds
 from intarsia.code.outline import Outline, Unit, outline
 
 Source = bytes | Outline

@@ -12,8 +12,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from intarsia.code.python_calls import Signature, signature_of
-from intarsia.code.python_scopes import Binding, Scope, lookup, qualified
+from intarsia.code.conflicts.python_calls import Signature, signature_of
+from intarsia.code.conflicts.python_scopes import Binding, Scope, lookup, qualified
 
 ANY = "*"  # in `assigned`: any attribute may have been set
 _BINDS_ANYTHING = frozenset({"globals", "vars", "locals", "exec", "global_enum", "__path__"})

@@ -1,0 +1,1 @@
+"""Semantic conflicts: what two sides' changes break together though their text merges."""

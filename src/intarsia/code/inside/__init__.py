@@ -1,0 +1,1 @@
+"""Structural merge inside one unit: what is provably independent in one list, chain or body."""

@@ -1,0 +1,1 @@
+"""The index of names: which files define and mention what."""
