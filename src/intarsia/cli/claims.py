@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import click
+from msgspec import to_builtins
 
-from intarsia.cli.common import Output, Project, open_project, read_text, with_change
-from intarsia.cli.identity import caller
-from intarsia.cli.queues import find_queue
-from intarsia.clock import iso
-from intarsia.config import Agent, Queue
-from intarsia.errors import InputError
-from intarsia.kernel import claims as work
-from intarsia.kernel import issues
-from intarsia.kernel.issues import Draft, Issue
-
-PATIENCE = 1.5
+from intarsia.cli.common import Output, read_text, with_change
+from intarsia.cli.identity import client
+from intarsia.gateway import claims as op
+from intarsia.gateway.operation import A, G, Operation
 
 issue_id = click.argument("id")
 
@@ -36,12 +28,9 @@ def claim(output: Output, /, id: str, ttl: int | None) -> None:
 
     Exit codes: 0 yours; 1 somebody else's (code held), or not open or not ready (code conflict).
     """
-    project = open_project(dry_run=output.dry_run)
-    with project.database.transaction() as tx:
-        me = caller(project, tx)
-        lease = work.claim(tx, id, me, patience(project, me) if ttl is None else ttl)
-    until = iso(lease.expires)
-    output.show(f"{id} is yours until {until}; renew with: intarsia issue heartbeat {id}", lease=lease.as_json())
+    lease = _done(output, op.claim, op.Claim(id=id, ttl=ttl)).lease
+    told = f"{id} is yours until {lease.expires_at}; renew with: intarsia issue heartbeat {id}"
+    output.show(told, lease=to_builtins(lease))
 
 
 @click.command()
@@ -57,11 +46,8 @@ def heartbeat(output: Output, /, id: str, ttl: int | None) -> None:
     Example:
       intarsia issue heartbeat REQ-7f3a
     """
-    project = open_project(dry_run=output.dry_run)
-    with project.database.transaction() as tx:
-        me = caller(project, tx)
-        lease = work.heartbeat(tx, id, me, patience(project, me) if ttl is None else ttl)
-    output.show(f"{id} is yours until {iso(lease.expires)}.", lease=lease.as_json())
+    lease = _done(output, op.heartbeat, op.Claim(id=id, ttl=ttl)).lease
+    output.show(f"{id} is yours until {lease.expires_at}.", lease=to_builtins(lease))
 
 
 @click.command()
@@ -75,11 +61,8 @@ def complete(output: Output, /, id: str, conclusion: str) -> None:
     Example:
       intarsia issue complete REQ-7f3a "use the streaming parser; measured in bench/parse.md"
     """
-    project = open_project(dry_run=output.dry_run)
-    text = read_text(conclusion)
-    with project.database.transaction() as tx:
-        done = work.complete(tx, id, caller(project, tx), text)
-    output.show(f"{id} is completed.", issue=done.as_json())
+    done = _done(output, op.complete, op.Complete(id=id, conclusion=read_text(conclusion)))
+    output.show(f"{id} is completed.", **to_builtins(done))
 
 
 @click.command()
@@ -93,11 +76,8 @@ def amend(output: Output, /, id: str, remark: str) -> None:
     Example:
       intarsia issue amend REQ-7f3a "only for files over 1 MB"
     """
-    project = open_project(dry_run=output.dry_run)
-    text = read_text(remark)
-    with project.database.transaction() as tx:
-        work.amend(tx, id, caller(project, tx), text)
-    output.show(f"Recorded for {id}.", id=id, remark=text)
+    done = _done(output, op.amend, op.Amend(id=id, remark=read_text(remark)))
+    output.show(f"Recorded for {id}.", **to_builtins(done))
 
 
 @click.command()
@@ -111,10 +91,8 @@ def release(output: Output, /, id: str, note: str) -> None:
     Example:
       intarsia issue release REQ-7f3a --note "needs somebody who knows the parser"
     """
-    project = open_project(dry_run=output.dry_run)
-    with project.database.transaction() as tx:
-        given = work.release(tx, id, caller(project, tx), note)
-    output.show(f"{id} is open again.", issue=given.as_json())
+    done = _done(output, op.release, op.Release(id=id, note=note))
+    output.show(f"{id} is open again.", **to_builtins(done))
 
 
 @click.command()
@@ -128,10 +106,8 @@ def block(output: Output, /, id: str, note: str) -> None:
     Example:
       intarsia issue block REQ-7f3a "no access to the staging database"
     """
-    project = open_project(dry_run=output.dry_run)
-    with project.database.transaction() as tx:
-        blocked = work.block(tx, id, caller(project, tx), note)
-    output.show(f"{id} is blocked.", issue=blocked.as_json())
+    done = _done(output, op.block, op.Block(id=id, note=note))
+    output.show(f"{id} is blocked.", **to_builtins(done))
 
 
 @click.command()
@@ -145,10 +121,8 @@ def unblock(output: Output, /, id: str, note: str) -> None:
     Example:
       intarsia issue unblock REQ-7f3a --note "access granted"
     """
-    project = open_project(dry_run=output.dry_run)
-    with project.database.transaction() as tx:
-        opened = work.unblock(tx, id, caller(project, tx), note)
-    output.show(f"{id} is open.", issue=opened.as_json())
+    done = _done(output, op.unblock, op.Unblock(id=id, note=note))
+    output.show(f"{id} is open.", **to_builtins(done))
 
 
 @click.command()
@@ -163,11 +137,8 @@ def transfer(output: Output, /, id: str, queue: str, note: str) -> None:
     Example:
       intarsia issue transfer REQ-7f3a architect-decisions
     """
-    project = open_project(dry_run=output.dry_run)
-    sla = find_queue(project, queue).sla
-    with project.database.transaction() as tx:
-        moved = work.transfer(tx, id, caller(project, tx), queue, sla, note)
-    output.show(f"{id} is in {queue}.", issue=moved.as_json())
+    done = _done(output, op.transfer, op.Transfer(id=id, queue=queue, note=note))
+    output.show(f"{id} is in {queue}.", **to_builtins(done))
 
 
 @click.command()
@@ -196,37 +167,17 @@ def escalate(
           --position "library: kept by others" --facts "own is 3x faster, bench/parse.md" \\
           --option "own, with fuzzing" --option "library, accept the speed"
     """
-    parts = {"disagreement": disagreement, "positions": _list(positions), "facts": facts, "options": _list(options)}
-    if any(parts[name].count("\n- ") < 1 for name in ("positions", "options")):
-        raise InputError("An escalation needs at least two positions and two options.")
-    project = open_project(dry_run=output.dry_run)
-    with project.database.transaction() as tx:
-        original = issues.get(tx, id)
-        target = queue or _queue_of(project, original).escalate_to
-        if not target:
-            raise InputError(f"Queue {original.queue} has no escalate_to.", hint="Say --queue NAME, or configure it.")
-        settings = find_queue(project, target)
-        draft = Draft(
-            title=f"Decide: {original.title}"[:300],
-            body=work.escalation_body(parts, original),
-            priority=max(0, original.priority - 1),
-            queue=target,
-            prefix=settings.prefix,
-            sla=settings.sla,
-        )
-        raised = work.escalate(tx, id, caller(project, tx), draft)
-    output.show(f"{raised.id} in {target}, about {id}.", issue=raised.as_json(), original=id)
+    given = op.Escalate(
+        id=id,
+        disagreement=disagreement,
+        positions=list(positions),
+        facts=facts,
+        options=list(options),
+        queue=queue,
+    )
+    raised = _done(output, op.escalate, given)
+    output.show(f"{raised.issue.id} in {raised.issue.queue}, about {id}.", **to_builtins(raised))
 
 
-def patience(project: Project, agent: str) -> int:
-    """Seconds after its last heartbeat that an agent's claims end."""
-    settings = project.config.agents.get(agent)
-    return math.ceil((settings or Agent()).heartbeat * PATIENCE)
-
-
-def _queue_of(project: Project, issue: Issue) -> Queue:
-    return project.config.queues.get(issue.queue, Queue())
-
-
-def _list(lines: tuple[str, ...]) -> str:
-    return "\n".join("- " + line.strip().replace("\n", "\n  ") for line in lines if line.strip())
+def _done(output: Output, operation: Operation[G, A], given: G) -> A:
+    return client(dry_run=output.dry_run).call(operation, given)

@@ -34,7 +34,12 @@ def caller(project: Project, tx: Transaction) -> str:
 
 def who(project: Project, tx: Transaction) -> str:
     """Who changes what needs no identity, for the record: whoever says who it is must prove it; else a person."""
-    return caller(project, tx) if os.environ.get(SESSION) or os.environ.get(AGENT) else actor()
+    return caller(project, tx) if says_who() else actor()
+
+
+def says_who() -> bool:
+    """Whether the environment names a session or a member."""
+    return bool(os.environ.get(SESSION) or os.environ.get(AGENT))
 
 
 def client(*, dry_run: bool = False, anybody: bool = False, person: bool = False) -> Client:
@@ -45,13 +50,15 @@ def client(*, dry_run: bool = False, anybody: bool = False, person: bool = False
     from intarsia.gateway.client import URL, Client
     from intarsia.gateway.operation import Caller
 
+    at_hand = dry_run or person or (anybody and not says_who())
+
     @cache
     def local() -> Caller:
         project = open_project(dry_run=dry_run)
         prove = who if anybody else caller
         return Caller(site_of(project), lambda tx: actor() if person else prove(project, tx))
 
-    return Client("" if dry_run or person else os.environ.get(URL, ""), credentials, local)
+    return Client("" if at_hand else os.environ.get(URL, ""), credentials, local)
 
 
 def site_of(project: Project) -> Site:
@@ -67,6 +74,8 @@ def credentials() -> tuple[str, str]:
         if not given:
             raise NotReady(f"{SESSION} is set and {SECRET} is not.", hint="Take both from the session's environment.")
         return name, given
+    if given and os.environ.get(AGENT):
+        return _named_member(), given
     repository = find_repository()
     name = _member(repository)
     return name, given or _stored_secret(repository, name)
@@ -78,7 +87,11 @@ def folder(repository: Repository) -> Path:
 
 def _member(repository: Repository) -> str:
     """The name of whose environment this is, when it is no session."""
-    name = os.environ.get(AGENT) or _only_member(repository)
+    return _named_member() if os.environ.get(AGENT) else _only_member(repository)
+
+
+def _named_member() -> str:
+    name = os.environ[AGENT]
     try:
         members.check_name(name)
     except InputError as error:

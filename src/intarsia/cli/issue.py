@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from msgspec import to_builtins
 
-from intarsia.cli.common import Output, open_project, read_text, table, with_change, with_output
-from intarsia.cli.identity import who
+from intarsia.cli.common import Output, read_text, table, with_change, with_output
+from intarsia.cli.identity import client
 from intarsia.cli.lazy import LazyGroup
-from intarsia.cli.queues import find_queue
-from intarsia.clock import iso
-from intarsia.errors import Conflict, UsageError
-from intarsia.kernel import decisions, issues, leases, sessions
-from intarsia.kernel.database import Transaction
-from intarsia.kernel.decisions import Decision
-from intarsia.kernel.issues import DEPENDENCY_KINDS, STATUSES, TYPES, Draft, Issue
+from intarsia.errors import UsageError
+from intarsia.gateway import issues as op
+from intarsia.gateway.operation import A, G, Operation
+from intarsia.kernel.issues import DEPENDENCY_KINDS, STATUSES, TYPES
 
 CLAIMS = ("claim", "heartbeat", "complete", "amend", "release", "block", "unblock", "transfer", "escalate")
 
@@ -45,7 +43,7 @@ def issue() -> None:
 @click.option("--external", help="Its name in another tracker.")
 @click.option("--id", "id_", help="Its id; by default a short one is made.")
 @with_change
-def new(output: Output, /, words: tuple[str, ...], body: str, type_: str, id_: str | None, **values: Any) -> None:
+def new(output: Output, /, words: tuple[str, ...], body: str, type_: op.Type, id_: str | None, **values: Any) -> None:
     """Create an issue, in the queue `default` unless one is named before the title.
 
     \b
@@ -56,22 +54,11 @@ def new(output: Output, /, words: tuple[str, ...], body: str, type_: str, id_: s
     if len(words) > 2:
         raise UsageError("Too many words.", hint="Put the title into quotes.")
     queue, title = words if len(words) == 2 else ("default", words[0])
-    project = open_project(dry_run=output.dry_run)
-    settings = find_queue(project, queue)
-    draft = Draft(
-        title=title,
-        body=read_text(body),
-        type=type_,
-        id=id_,
-        queue=queue,
-        prefix=settings.prefix,
-        sla=settings.sla,
-        **values,
-    )
-    with project.database.transaction() as tx:
-        created = issues.create(tx, draft, who(project, tx))
-    told = f"{created.id} in queue {queue}: {created.title}" if output.dry_run else created.id
-    output.show(told, issue=created.as_json())
+    values |= {name: list(values[name]) for name in ("labels", "claims", "needs", "blocks")}
+    given = op.New(title=title, body=read_text(body), type=type_, id=id_, queue=queue, **values)
+    done = _done(output, op.new, given)
+    told = f"{done.issue.id} in queue {queue}: {done.issue.title}" if output.dry_run else done.issue.id
+    output.show(told, **to_builtins(done))
 
 
 @issue.command(name="list")
@@ -79,17 +66,15 @@ def new(output: Output, /, words: tuple[str, ...], body: str, type_: str, id_: s
 @click.option("--label", help="Only those that carry this label.")
 @click.option("--all", "everything", is_flag=True, help="Closed ones too.")
 @with_output
-def list_(output: Output, /, statuses: tuple[str, ...], label: str | None, everything: bool) -> None:
+def list_(output: Output, /, statuses: tuple[op.Status, ...], label: str | None, everything: bool) -> None:
     """List issues, most urgent first.
 
     \b
     Example:
       intarsia issue list --status blocked
     """
-    wanted = statuses or (STATUSES if everything else [s for s in STATUSES if s != "closed"])
-    with open_project().database.read() as tx:
-        found = issues.find(tx, statuses=wanted, label=label)
-    output.show(_listing(found) or "No issues. Make one: intarsia issue new TITLE", issues=[i.as_json() for i in found])
+    found = _seen(op.find, op.Find(statuses=list(statuses), label=label, all=everything))
+    output.show(_listing(found.issues) or "No issues. Make one: intarsia issue new TITLE", **to_builtins(found))
 
 
 @issue.command()
@@ -101,9 +86,8 @@ def ready(output: Output, /) -> None:
     Example:
       intarsia issue ready --json
     """
-    with open_project().database.read() as tx:
-        found = issues.ready(tx)
-    output.show(_listing(found) or "Nothing is ready.", issues=[i.as_json() for i in found])
+    found = _seen(op.ready, op.Ready())
+    output.show(_listing(found.issues) or "Nothing is ready.", **to_builtins(found))
 
 
 @issue.command()
@@ -116,20 +100,8 @@ def show(output: Output, /, id: str) -> None:
     Example:
       intarsia issue show ia-7f3a
     """
-    with open_project().database.read() as tx:
-        found = issues.get(tx, id)
-        edges = issues.dependencies(tx, id)
-        notes = issues.notes(tx, id)
-        tried = sessions.find(tx, issue=id)
-        decided = decisions.of(tx, id)
-    output.show(
-        _details(found, edges, notes, decided, [f"{s.id} {s.stage} {s.reason}" for s in reversed(tried)]),
-        issue=found.as_json(),
-        dependencies=edges,
-        notes=notes,
-        decisions=[decision.as_json() for decision in decided],
-        sessions=[s.as_json() for s in tried],
-    )
+    found = _seen(op.show, op.Show(id=id))
+    output.show(_details(found), **to_builtins(found))
 
 
 @issue.command()
@@ -143,13 +115,8 @@ def close(output: Output, /, id: str, reason: str) -> None:
     Example:
       intarsia issue close ia-7f3a --reason "fixed elsewhere"
     """
-    project = open_project(dry_run=output.dry_run)
-    with project.database.transaction() as tx:
-        me = who(project, tx)
-        _refuse_if_worked_on(tx, id)
-        sessions.cancel_parked(tx, id, me)
-        closed = issues.close(tx, id, reason, me)
-    output.show(f"{id} is closed.", issue=closed.as_json())
+    done = _done(output, op.close, op.Close(id=id, reason=reason))
+    output.show(f"{id} is closed.", **to_builtins(done))
 
 
 @issue.command()
@@ -163,13 +130,8 @@ def reopen(output: Output, /, id: str, note: str) -> None:
     Example:
       intarsia issue reopen ia-7f3a --note "the missing key is there now"
     """
-    project = open_project(dry_run=output.dry_run)
-    with project.database.transaction() as tx:
-        me = who(project, tx)
-        _refuse_if_worked_on(tx, id)
-        sessions.cancel_parked(tx, id, me)
-        opened = issues.reopen(tx, id, me, note)
-    output.show(f"{id} is open.", issue=opened.as_json())
+    done = _done(output, op.reopen, op.Reopen(id=id, note=note))
+    output.show(f"{id} is open.", **to_builtins(done))
 
 
 @issue.group()
@@ -187,18 +149,15 @@ def dep() -> None:
 @click.argument("other")
 @click.option("--kind", type=click.Choice(DEPENDENCY_KINDS), default="blocks", show_default=True)
 @with_change
-def dep_add(output: Output, /, id: str, other: str, kind: str) -> None:
+def dep_add(output: Output, /, id: str, other: str, kind: op.Dependency) -> None:
     """ID waits for OTHER (blocks), is its child (parent-child), or refers to it.
 
     \b
     Example:
       intarsia issue dep add ia-2 ia-1
     """
-    project = open_project(dry_run=output.dry_run)
-    with project.database.transaction() as tx:
-        issues.add_dependency(tx, id, other, kind, who(project, tx))
-        edges = issues.dependencies(tx, id)
-    output.show(f"{id} {_EDGES[kind]} {other}.", id=id, dependencies=edges)
+    done = _done(output, op.depend, op.Depend(id=id, on=other, kind=kind))
+    output.show(f"{id} {_EDGES[kind]} {other}.", **to_builtins(done))
 
 
 @dep.command(name="remove")
@@ -212,11 +171,8 @@ def dep_remove(output: Output, /, id: str, other: str) -> None:
     Example:
       intarsia issue dep remove ia-2 ia-1
     """
-    project = open_project(dry_run=output.dry_run)
-    with project.database.transaction() as tx:
-        issues.remove_dependency(tx, id, other, who(project, tx))
-        edges = issues.dependencies(tx, id)
-    output.show(f"{id} no longer depends on {other}.", id=id, dependencies=edges)
+    done = _done(output, op.undepend, op.Undepend(id=id, on=other))
+    output.show(f"{id} no longer depends on {other}.", **to_builtins(done))
 
 
 @dep.command(name="list")
@@ -229,10 +185,16 @@ def dep_list(output: Output, /, id: str) -> None:
     Example:
       intarsia issue dep list ia-2
     """
-    with open_project().database.read() as tx:
-        issues.get(tx, id)
-        edges = issues.dependencies(tx, id)
-    output.show(_edge_lines(edges) or f"{id} has no dependencies.", id=id, dependencies=edges)
+    found = _seen(op.dependencies, op.Show(id=id))
+    output.show(_edge_lines(found.dependencies) or f"{id} has no dependencies.", **to_builtins(found))
+
+
+def _seen(operation: Operation[G, A], given: G) -> A:
+    return client(anybody=True).call(operation, given)
+
+
+def _done(output: Output, operation: Operation[G, A], given: G) -> A:
+    return client(dry_run=output.dry_run, anybody=True).call(operation, given)
 
 
 _EDGES = {
@@ -243,54 +205,39 @@ _EDGES = {
 }
 
 
-def _refuse_if_worked_on(tx: Transaction, issue_id: str) -> None:
-    for session in sessions.find(tx, issue=issue_id, stages=sessions.ACTIVE):
-        raise Conflict(
-            f"{issue_id} is being worked on by session {session.id}.",
-            hint="Wait for it, or stop the run (Ctrl-C twice) first.",
-        )
-    for lease in leases.on(tx, issues.get(tx, issue_id).resource):
-        held = leases.held_error(lease)
-        held.hint = (
-            f"{lease.session} completes or releases it; or take it: intarsia lock force-release {lease.resource}"
-        )
-        raise held
-
-
-def _listing(found: list[Issue]) -> str:
+def _listing(found: list[op.Issue]) -> str:
     return table([[i.id, f"P{i.priority}", i.status, i.type, i.title + _waits(i)] for i in found])
 
 
-def _waits(found: Issue) -> str:
+def _waits(found: op.Issue) -> str:
     return f"  (after {', '.join(found.needs)})" if found.needs and found.status == "open" else ""
 
 
-def _edge_lines(edges: list[dict[str, str]]) -> str:
-    return "\n".join(f"{edge['issue']} {_EDGES[edge['kind']]} {edge['target']}" for edge in edges)
+def _edge_lines(edges: list[op.Edge]) -> str:
+    return "\n".join(f"{edge.issue} {_EDGES[edge.kind]} {edge.target}" for edge in edges)
 
 
-def _details(
-    found: Issue, edges: list[dict[str, str]], notes: list[str], decided: list[Decision], tried: list[str]
-) -> str:
+def _details(shown: op.Shown) -> str:
+    found = shown.issue
     head = f"{found.id}: {found.title}\n{found.type}, P{found.priority}, {found.status}"
     facts = {
         "queue": found.queue,
-        "assignee": found.assignee or "",
-        "due": iso(found.due) or "",
-        "resolution": found.resolution or "",
+        "assignee": found.assignee,
+        "due": found.due,
+        "resolution": found.resolution,
         "labels": ", ".join(found.labels),
         "claims": ", ".join(found.claims),
-        "external": found.external or "",
-        "created": iso(found.created) or "",
-        "closed": iso(found.closed) or "",
+        "external": found.external,
+        "created": found.created,
+        "closed": found.closed,
     }
     parts = [head, "\n".join(f"{name}: {value}" for name, value in facts.items() if value), found.body]
     for title, lines in {
         "Acceptance": found.acceptance.splitlines(),
-        "Dependencies": _edge_lines(edges).splitlines(),
-        "Decisions": [f"{iso(d.time)} {d.actor}: {d.text}" for d in decided],
-        "Notes": notes,
-        "Sessions": tried,
+        "Dependencies": _edge_lines(shown.dependencies).splitlines(),
+        "Decisions": [f"{d.time} {d.actor}: {d.text}" for d in shown.decisions],
+        "Notes": shown.notes,
+        "Sessions": [f"{s['id']} {s['stage']} {s['reason']}" for s in reversed(shown.sessions)],
     }.items():
         if lines:
             parts.append(f"{title}\n" + "\n".join(f"  {line}" for line in lines))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from intarsia.cli.common import Output, Project, open_project, table, with_change, with_output
+from intarsia.cli.common import Output, open_project, table, with_change, with_output
 from intarsia.clock import iso
-from intarsia.config import Queue
-from intarsia.errors import InputError
+from intarsia.gateway.issues import queue_of
 from intarsia.kernel import Transaction, claims, events, issues, leases, sessions
 from intarsia.kernel.issues import Issue
 
@@ -64,7 +63,7 @@ def check(output: Output, /, name: str | None, overdue: bool) -> None:
     """
     project = open_project()
     if name is not None:
-        find_queue(project, name)
+        queue_of(project.config, name)
     with project.database.read() as tx:
         found = claims.overdue(tx, name) if overdue else _unfinished(issues.find(tx, statuses=UNFINISHED), name)
         now = tx.now
@@ -113,16 +112,6 @@ def guardian(output: Output, /) -> None:
         f"Ended: {', '.join(dropped)}." if dropped else "",
     ]
     output.show(" ".join(filter(None, lines)) or "Everybody is alive.", requeued=requeued, ended=dropped)
-
-
-def find_queue(project: Project, name: str) -> Queue:
-    """The settings of a queue; raises InputError that names those there are."""
-    if name == "default":
-        return project.config.queues.get(name, Queue())
-    if name not in project.config.queues:
-        known = ", ".join(["default", *project.config.queues])
-        raise InputError(f"There is no queue {name!r} (known: {known}).", hint="Add [queues.NAME] to intarsia.toml.")
-    return project.config.queues[name]
 
 
 def _why_blocked(tx: Transaction, issue_id: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from intarsia.gateway import files, hooks, leases, messages, words
+from intarsia.gateway import claims, files, hooks, issues, leases, messages, words
 from intarsia.gateway.operation import Operation
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -22,6 +22,24 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     files.remove,
     files.move,
     files.commit,
+    issues.new,
+    issues.find,
+    issues.ready,
+    issues.show,
+    issues.close,
+    issues.reopen,
+    issues.depend,
+    issues.undepend,
+    issues.dependencies,
+    claims.claim,
+    claims.heartbeat,
+    claims.complete,
+    claims.amend,
+    claims.release,
+    claims.block,
+    claims.unblock,
+    claims.transfer,
+    claims.escalate,
     messages.send,
     messages.inbox,
     messages.wait,
