@@ -9,19 +9,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import click
+from msgspec import to_builtins
 
-from intarsia.cli.common import Output, Project, open_project, with_change
-from intarsia.cli.identity import caller
+from intarsia.cli.common import Output, with_change
+from intarsia.cli.identity import client
 from intarsia.cli.lock import chosen, mode_option, shared_option, ttl_option, wait_option
-from intarsia.errors import DatabaseError, UsageError
-from intarsia.gateway.leases import check_wait, lockable
-from intarsia.kernel import leases, line
-from intarsia.kernel.leases import Grant, Lease
+from intarsia.errors import IntarsiaError, NotReady, UsageError
+from intarsia.gateway import leases as op
+from intarsia.gateway.client import Client
+from intarsia.gateway.leases import Granted
 from intarsia.kernel.modes import Mode
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -56,21 +57,21 @@ def guard(
     Example:
       intarsia lock guard --on code:migrations --wait 60 -- ./manage.py makemigrations
     """
-    check_wait(wait)
-    mode = chosen(mode, shared)
-    project = open_project(dry_run=output.dry_run)
-    wanted = {lockable(project.repository.root, name): mode for name in on}
-    with project.database.transaction() as tx:
-        me = caller(project, tx)
+    note = shlex.join(command)[:200]
+    given = op.Acquire(resources=list(on), mode=chosen(mode, shared), ttl=ttl, wait=wait, note=note, alone=True)
+    if output.dry_run:
+        given.wait = 0
+    asks = client(dry_run=output.dry_run)
     with _signals() as handle:
-        grant = _grant(project, me, wanted, ttl, 0 if output.dry_run else wait, shlex.join(command)[:200])
+        grant = asks.call(op.acquire, given)
         if output.dry_run:
-            output.show(f"{shlex.join(command)} would run, holding {', '.join(grant.resources)}.", **grant.as_json())
+            told = f"{shlex.join(command)} would run, holding {', '.join(grant.resources)}."
+            output.show(told, **to_builtins(grant))
             return 0
-        with _held(project, grant):
-            code = _run(project, grant, ttl, command, sys.stderr.fileno() if output.json else None, handle)
+        with _held(asks, grant):
+            code = _run(asks, grant, ttl, command, sys.stderr.fileno() if output.json else None, handle)
     if output.json:
-        output.show("", exit_code=code, **grant.as_json())
+        output.show("", exit_code=code, **to_builtins(grant))
     return code
 
 
@@ -98,35 +99,20 @@ def _signals() -> Iterator[Handle]:
             signal.signal(number, old)
 
 
-def _grant(project: Project, me: str, wanted: Mapping[str, Mode], ttl: int, wait: float, note: str) -> Grant:
-    """Like `line.acquire`, but a lease of our own, of another process, is not one to join in."""
-    deadline = time.monotonic() + wait
-    while mine := _mine(project, me, wanted):
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise leases.held_error(mine[0])
-        project.database.wait_for_change(project.database.changes(), min(left, 0.1))
-    grant = line.acquire(project.database, me, wanted, ttl, wait=max(0.0, deadline - time.monotonic()), note=note)
-    for lease in _mine(project, me, wanted):
-        if lease.acquired + ttl < grant.expires:
-            raise leases.held_error(lease)  # by one who began at the same moment
-    return grant
-
-
-def _mine(project: Project, me: str, wanted: Mapping[str, Mode]) -> list[Lease]:
-    with project.database.read() as tx:
-        return [lease for lease in leases.of(tx, me) if lease.resource in wanted]
-
-
 @contextmanager
-def _held(project: Project, grant: Grant) -> Iterator[None]:
+def _held(asks: Client, grant: Granted) -> Iterator[None]:
     try:
         yield
     finally:
-        line.release(project.database, grant.session, grant.resources)
+        for name in grant.resources:  # one by one: of several, some may be lost
+            try:
+                asks.call(op.release, op.Release(resources=[name]))
+            except IntarsiaError as error:
+                if error.code != "not_holder":
+                    print(f"intarsia: {name} was not given back: {error.message}", file=sys.stderr)
 
 
-def _run(project: Project, grant: Grant, ttl: int, command: tuple[str, ...], stdout: int | None, handle: Handle) -> int:
+def _run(asks: Client, grant: Granted, ttl: int, command: tuple[str, ...], stdout: int | None, handle: Handle) -> int:
     early: list[int] = []
     handle(early.append)
     try:
@@ -141,7 +127,7 @@ def _run(project: Project, grant: Grant, ttl: int, command: tuple[str, ...], std
     handle(forward)
     for number in early:
         forward(number)
-    with _renewing(project, grant, ttl, process):
+    with _renewing(asks, grant, ttl, process):
         code = process.wait()
     return code if code >= 0 else 128 - code
 
@@ -161,7 +147,7 @@ def _has_terminal() -> bool:
 
 
 @contextmanager
-def _renewing(project: Project, grant: Grant, ttl: int, process: subprocess.Popen[bytes]) -> Iterator[None]:
+def _renewing(asks: Client, grant: Granted, ttl: int, process: subprocess.Popen[bytes]) -> Iterator[None]:
     """Renew every third of the TTL; without the lease the command must not go on."""
     over = threading.Event()
 
@@ -169,11 +155,13 @@ def _renewing(project: Project, grant: Grant, ttl: int, process: subprocess.Pope
         until = time.monotonic() + ttl
         while not over.wait(min(ttl / 3, max(0.0, until - time.monotonic()))):
             try:
-                with project.database.transaction() as tx:
-                    alive = all(leases.renew_one(tx, grant.session, name, ttl) for name in grant.resources)
-                until = time.monotonic() + ttl if alive else 0.0
-            except DatabaseError as error:
-                print(f"intarsia: could not renew the lease: {error.message}", file=sys.stderr)
+                asks.call(op.heartbeat, op.Heartbeat(resources=grant.resources, ttl=ttl))
+                until = time.monotonic() + ttl
+            except IntarsiaError as error:
+                if error.exit_code == NotReady.exit_code:
+                    print(f"intarsia: could not renew the lease: {error.message}", file=sys.stderr)
+                else:
+                    until = 0.0
             if time.monotonic() >= until:
                 print("intarsia: the lease was lost; ending the command.", file=sys.stderr)
                 process.send_signal(signal.SIGTERM)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 from msgspec import to_builtins
 
 from intarsia.cli.common import Output, open_project, table, with_change, with_output
-from intarsia.cli.identity import caller, client
+from intarsia.cli.identity import SESSION, caller, client
 from intarsia.cli.lazy import LazyGroup
 from intarsia.errors import Conflict, UsageError
 from intarsia.gateway import leases as op
+from intarsia.gateway.client import URL
 from intarsia.gateway.leases import DEFAULT_TTL
 from intarsia.kernel import claims, leases, resources
 from intarsia.kernel.modes import MODES, Mode
@@ -163,12 +166,14 @@ def wait(output: Output, /, names: tuple[str, ...], timeout: float) -> None:
 def force_release(output: Output, /, name: str, yes: bool, note: str) -> None:
     """Take a resource from whoever holds it. Its holder's writes are refused from then on; recorded in the log.
 
-    An issue that was claimed is open again. What a session works on is not taken this way: stop its run.
+    An issue that was claimed is open again. What a session works on is not taken this way: stop its run. Only people
+    and members take by force, where the project is: sessions and the gateway can't.
 
     \b
     Example:
       intarsia lock force-release code:src/a.py --yes --note "bob's laptop is gone"
     """
+    _refuse_for_agents_of_a_run(name)
     project = open_project(dry_run=output.dry_run)
     resource = resources.parse(name, project.repository.root).name
     with project.database.transaction() as tx:
@@ -183,3 +188,17 @@ def force_release(output: Output, /, name: str, yes: bool, note: str) -> None:
             claims.take_away(tx, lease, me, note)
     taken = [lease.session for lease in holders]
     output.show(f"Took {resource} from {', '.join(taken)}.", resource=resource, holder=taken[0], holders=taken)
+
+
+def _refuse_for_agents_of_a_run(name: str) -> None:
+    """Who has the database could do it in any way; this is so that no agent takes it for a way out."""
+    if os.environ.get(SESSION):
+        raise Conflict(
+            f"{os.environ[SESSION]} is a session of intarsia run, and takes nothing by force.",
+            hint=f'Wait for it: intarsia lock acquire {name} --wait 60. Or ask: intarsia message send --to @human "…"',
+        )
+    if os.environ.get(URL):
+        raise UsageError(
+            "By the gateway nothing is taken by force.",
+            hint=f"Do it where the project is: env -u {URL} intarsia lock force-release {name} --yes",
+        )

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import time
 from datetime import datetime
+from typing import Any
 
 import click
 from click.core import ParameterSource
 from msgspec import to_builtins
 
 from intarsia.cli.common import Output, open_project, read_text, table, with_change, with_output
-from intarsia.cli.identity import caller, client
+from intarsia.cli.identity import client
 from intarsia.clock import iso
-from intarsia.errors import InputError, UsageError
+from intarsia.errors import UsageError
 from intarsia.kernel import daily, events, issues, leases, pauses, sessions, spending
 from intarsia.kernel.events import Event
 from intarsia.kernel.sessions import Session
@@ -155,21 +156,21 @@ def write(output: Output, /, kind: str, text: str) -> None:
     Example:
       intarsia log write meeting "we keep the old parser until March"
     """
-    said = read_text(text).strip()
-    if not kind.strip() or not said:
-        raise InputError("A note needs a kind and a text.")
-    project = open_project(dry_run=output.dry_run)
-    with project.database.transaction() as tx:
-        me = caller(project, tx)
-        session = me if sessions.exists(tx, me) else None
-        events.record(tx, "note", actor=me, session=session, about=kind.strip(), text=said)
-        written = events.latest(tx, 1)[0]
-    output.show(f"Written: {_line(written)}", event=written.as_json())
+    from intarsia.gateway import words
+
+    given = words.Note(about=kind, text=read_text(text))
+    written = client(dry_run=output.dry_run).call(words.note, given).event
+    told = _row(written.time, written.issue, written.kind, written.data)
+    output.show(f"Written: {told}", event=to_builtins(written))
 
 
 def _line(event: Event) -> str:
-    data = "  ".join(f"{key}={value}" for key, value in event.data.items() if value not in (None, "", [], {}))
-    return _plain(f"{iso(event.time)}  {event.issue or '-':<10} {event.kind:<20} {data}")[:240]
+    return _row(iso(event.time), event.issue, event.kind, event.data)
+
+
+def _row(time: str | None, issue: str | None, kind: str, data: dict[str, Any]) -> str:
+    facts = "  ".join(f"{key}={value}" for key, value in data.items() if value not in (None, "", [], {}))
+    return _plain(f"{time}  {issue or '-':<10} {kind:<20} {facts}")[:240]
 
 
 def _plain(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from intarsia.errors import Conflict, Held, InputError, NotHolder, UsageError
 from intarsia.gateway.operation import Answer, Caller, Given, Seconds, Text, operation
 from intarsia.kernel import claims, leases, line, resources, sessions
 from intarsia.kernel.database import Transaction
-from intarsia.kernel.leases import Lease
+from intarsia.kernel.leases import Grant, Lease
 from intarsia.kernel.modes import Mode
 
 DEFAULT_TTL = 1800
@@ -32,6 +33,7 @@ class Acquire(Given):
     ttl: Ttl = DEFAULT_TTL
     wait: Annotated[Seconds, Meta(description="Seconds to wait for others.")] = 0
     note: Annotated[Text, Meta(description="What for; shown to those who wait.")] = ""
+    alone: Annotated[bool, Meta(description="What the caller holds already stands in the way too.")] = False
 
 
 class Granted(Answer):
@@ -120,10 +122,33 @@ def acquire(caller: Caller, given: Acquire) -> Granted:
     with caller.database.transaction() as tx:
         me = caller.identify(tx)
     wanted = {lockable(caller.site.root, name): given.mode for name in given.resources}
-    grant = line.acquire(
-        caller.database, me, wanted, given.ttl, wait=given.wait, note=given.note, withdrawn=caller.withdrawn
-    )
+    grant = (_alone if given.alone else _acquired)(caller, me, wanted, given, given.wait)
     return Granted(holder=me, mode=given.mode, **grant.as_json())
+
+
+def _acquired(caller: Caller, me: str, wanted: Mapping[str, Mode], given: Acquire, wait: float) -> Grant:
+    return line.acquire(caller.database, me, wanted, given.ttl, wait=wait, note=given.note, withdrawn=caller.withdrawn)
+
+
+def _alone(caller: Caller, me: str, wanted: Mapping[str, Mode], given: Acquire, wait: float) -> Grant:
+    """The same for one of several processes of a member: a lease of another of them is not one to join in."""
+    check_wait(wait)
+    deadline = time.monotonic() + wait
+    while mine := _mine_of(caller, me, wanted):
+        left = deadline - time.monotonic()
+        if left <= 0 or caller.withdrawn():
+            raise leases.held_error(mine[0])
+        caller.database.wait_for_change(caller.database.changes(), min(left, 0.1))
+    grant = _acquired(caller, me, wanted, given, max(0.0, deadline - time.monotonic()))
+    for lease in _mine_of(caller, me, wanted):
+        if lease.acquired + given.ttl < grant.expires:
+            raise leases.held_error(lease)  # by one who began at the same moment
+    return grant
+
+
+def _mine_of(caller: Caller, me: str, wanted: Mapping[str, Mode]) -> list[Lease]:
+    with caller.database.read() as tx:
+        return [lease for lease in leases.of(tx, me) if lease.resource in wanted]
 
 
 @operation("leases/release", Release, Released)

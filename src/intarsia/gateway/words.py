@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -28,10 +28,22 @@ class Note(Given):
     text: Words
 
 
+class Happened(Answer):
+    id: int
+    time: str | None
+    run: str | None
+    issue: str | None
+    session: str | None
+    actor: str
+    kind: str
+    data: dict[str, Any]
+
+
 class Noted(Answer):
     agent: str
     about: str
     text: str
+    event: Happened
 
 
 class Resolve(Given):
@@ -89,7 +101,8 @@ def note(caller: Caller, given: Note) -> Noted:
             about=about,
             text=text,
         )
-    return Noted(agent=me, about=about, text=text)
+        written = events.latest(tx, 1)[0]
+    return Noted(agent=me, about=about, text=text, event=Happened(**written.as_json()))
 
 
 @operation("resolve", Resolve, Resolved)
