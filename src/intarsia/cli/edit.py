@@ -7,26 +7,16 @@ import sys
 from pathlib import Path
 
 import click
+from msgspec import to_builtins
 
-from intarsia.cli.common import Output, open_project, with_output, working_directory
-from intarsia.cli.identity import SESSION, caller, site_of
-from intarsia.errors import InputError, NotFound
-from intarsia.gateway.files import Desk, desk_of
-from intarsia.kernel import sessions
-from intarsia.run.edit_tools import said
-from intarsia.workspace.edits import Delete, Edit, Write, exchange, import_of, insertion
+from intarsia.cli.common import Output, find_repository, with_output, working_directory
+from intarsia.cli.identity import SESSION, client
+from intarsia.errors import InputError, NotReady
+from intarsia.gateway import files as op
+from intarsia.gateway.client import Client
+from intarsia.gateway.operation import G, Operation
 
 file_argument = click.argument("file")
-
-
-def open_desk() -> Desk:
-    """Raises NotReady for who is no session, and NotFound for who can't prove to be one."""
-    if not os.environ.get(SESSION):
-        return desk_of(site_of(open_project()), None)
-    project = open_project()
-    with project.database.transaction() as tx:
-        session = sessions.get(tx, caller(project, tx))
-    return desk_of(site_of(project), session, working_directory())
 
 
 @click.command()
@@ -46,7 +36,8 @@ def edit(output: Output, /, file: str, old: str, new: str, everywhere: bool) -> 
 
     Exit codes: 0 done; 1 another session holds or changed what this touches, and nothing was done; 4 bad input.
     """
-    _apply(output, file, exchange(_content(old), _content(new), everywhere=everywhere))
+    texts = op.encoded(old=_content(old), new=_content(new))
+    _apply(output, op.edit, op.Edit(path=file, **texts, all=everywhere, here=_here()))
 
 
 @click.command()
@@ -63,7 +54,7 @@ def write(output: Output, /, file: str) -> None:
 
     Exit codes: 0 done; 1 another session holds or changed what this touches, and nothing was done; 4 bad input.
     """
-    _apply(output, file, Write(_content("-")))
+    _apply(output, op.write, op.Write(path=file, **op.encoded(text=_content("-")), here=_here()))
 
 
 @click.command()
@@ -81,11 +72,13 @@ def insert(output: Output, /, file: str, after: str, before: str, into: str) -> 
 
     Exit codes: 0 done; 1 another session holds or changed what this touches, and nothing was done; 4 bad input.
     """
-    given = [(where, symbol) for where, symbol in (("after", after), ("before", before), ("into", into)) if symbol]
-    if len(given) != 1:
+    places: dict[op.Where, str] = {"after": after, "before": before, "into": into}
+    named = [(where, symbol) for where, symbol in places.items() if symbol]
+    if len(named) != 1:
         raise InputError("Say where: one of --after, --before and --into.")
-    where, symbol = given[0]
-    _apply(output, file, insertion(_content("-"), where, symbol))  # type: ignore[arg-type]
+    where, symbol = named[0]
+    text = op.encoded(text=_content("-"))
+    _apply(output, op.insert, op.Insert(path=file, where=where, symbol=symbol, **text, here=_here()))
 
 
 @click.command("import")
@@ -101,7 +94,8 @@ def import_(output: Output, /, file: str, statement: str) -> None:
 
     Exit codes: 0 done; 1 another session holds or changed what this touches, and nothing was done; 4 bad input.
     """
-    _apply(output, file, import_of(statement.encode()))
+    text = op.encoded(statement=statement.encode(errors="surrogateescape"))
+    _apply(output, op.import_, op.Import(path=file, **text, here=_here()))
 
 
 @click.command()
@@ -116,13 +110,10 @@ def read(output: Output, /, file: str) -> None:
 
     Exit codes: 0 printed; 4 there is no such file.
     """
-    desk = open_desk()
-    path = desk.path(file)
-    content = desk.place.read(path)
-    if content is None:
-        raise NotFound(f"There is no file {path}.")
+    found = _session().call(op.read, op.Read(path=file, encoding="base64", here=_here()))
+    content = op.decoded(found.text, found.encoding)
     if output.json:
-        output.show("", path=path, content=content.decode(errors="surrogateescape"))
+        output.show("", path=found.path, content=content.decode(errors="surrogateescape"))
     else:
         sys.stdout.buffer.write(content)
 
@@ -139,7 +130,7 @@ def remove(output: Output, /, file: str) -> None:
 
     Exit codes: 0 done; 1 another session holds or changed what this touches, and nothing was done; 4 bad input.
     """
-    _apply(output, file, Delete())
+    _apply(output, op.remove, op.Remove(path=file, here=_here()))
 
 
 @click.command()
@@ -155,9 +146,8 @@ def move(output: Output, /, file: str, to: str) -> None:
 
     Exit codes: 0 done; 1 another session holds or changed what this touches, and nothing was done; 4 bad input.
     """
-    desk = open_desk()
-    done = desk.place.move(desk.path(file), desk.path(to))
-    output.show(f"{done[1].path} is {done[0].path} now.", path=done[0].path)
+    done = _session().call(op.move, op.Move(path=file, to=to, here=_here()))
+    output.show(f"{done.before} is {done.path} now.", **to_builtins(done))
 
 
 @click.command()
@@ -172,15 +162,29 @@ def commit(output: Output, /, message: str) -> None:
 
     Exit codes: 0 committed; 1 there is nothing to commit, or the branch has changed the same (code overlap).
     """
-    made = open_desk().commit(message)
-    output.show(f"Committed {made[:10]}.", commit=made)
+    made = _session().call(op.commit, op.Commit(message=message, here=_here()))
+    output.show(f"Committed {made.commit[:10]}.", **to_builtins(made))
 
 
-def _apply(output: Output, file: str, change: Edit) -> None:
-    desk = open_desk()
-    done = desk.place.apply(desk.path(file), change)
-    changes = [{"kind": one.kind, "key": one.key} for one in done.changes]
-    output.show(said(done), path=done.path, changes=changes, merged=done.merged, advice=done.advice)
+def _apply(output: Output, operation: Operation[G, op.Edited], given: G) -> None:
+    done = _session().call(operation, given)
+    output.show(done.said, **to_builtins(done))
+
+
+def _session() -> Client:
+    """Raises NotReady for who is no session."""
+    if not os.environ.get(SESSION):
+        raise op.no_session()
+    return client()
+
+
+def _here() -> str:
+    """Where paths start from: where we are, unless that is no tree of a project, such as in a container."""
+    try:
+        find_repository()
+    except NotReady:
+        return ""
+    return str(working_directory())
 
 
 def _content(value: str) -> bytes:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
+import base64
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
+from intarsia.agents import environment
 from intarsia.errors import GitError, InputError, NotFound, NotReady
 from intarsia.gateway.operation import Answer, Caller, Given, Site, Text, Words, operation
 from intarsia.kernel import sessions
 from intarsia.kernel.sessions import Session
+from intarsia.run import told
 
 if TYPE_CHECKING:
     from intarsia.workspace.edits import Edit as Change
@@ -21,58 +23,74 @@ if TYPE_CHECKING:
     from intarsia.workspace.worktree import Worktree
 
 File = Annotated[Text, Meta(description="Its path from the root of the project.")]
+Encoding = Annotated[
+    Literal["utf-8", "base64"], Meta(description="How texts are written here: base64 where they are not UTF-8.")
+]
 
 
-class Read(Given):
+Where = Literal["after", "before", "into"]
+
+
+class Here(Given):
+    here: Annotated[Text, Meta(description="The directory that paths start from, if not the root of the tree.")] = ""
+
+
+class Texts(Here, kw_only=True):
+    encoding: Encoding = "utf-8"
+
+
+class Read(Texts, kw_only=True):
     path: File
 
 
 class Contents(Answer):
     path: str
     text: str
+    encoding: Encoding
 
 
-class Edit(Given):
+class Edit(Texts, kw_only=True):
     path: File
     old: Annotated[str, Meta(description="A text that stands in the file once.")]
     new: Annotated[str, Meta(description="What to put there.")]
     all: Annotated[bool, Meta(description="Replace it wherever it stands.")] = False
 
 
-class Write(Given):
+class Write(Texts, kw_only=True):
     """One that is there must have been read before."""
 
     path: File
     text: Annotated[str, Meta(description="The whole file.")]
 
 
-class Insert(Given):
+class Insert(Texts, kw_only=True):
     path: File
-    where: Literal["after", "before", "into"]
+    where: Where
     symbol: Annotated[Text, Meta(description="Such as Parser.parse.")]
     text: Annotated[str, Meta(description="Indented as it is to be.")]
 
 
-class Import(Given):
+class Import(Texts, kw_only=True):
     path: File
-    statement: Annotated[Words, Meta(description="One line.")]
+    statement: Annotated[str, Meta(description="One line.")]
 
 
-class Remove(Given):
+class Remove(Here, kw_only=True):
     path: File
 
 
-class Move(Given):
+class Move(Here, kw_only=True):
     path: File
     to: File
 
 
-class Commit(Given):
+class Commit(Here, kw_only=True):
     message: Annotated[Words, Meta(description="What was done and why; the first line is the subject.")]
 
 
-class Changed(Answer):
+class Moved(Answer):
     path: str
+    before: Annotated[str, Meta(description="What its path was.")]
 
 
 class Touched(Answer):
@@ -90,6 +108,11 @@ class Edited(Answer):
     def of(cls, done: Done) -> Edited:
         touched = [Touched(kind=one.kind, key=one.key) for one in done.changes]
         return cls(path=done.path, changes=touched, merged=done.merged, advice=done.advice)
+
+    @property
+    def said(self) -> str:
+        changes = ((one.kind, one.key) for one in self.changes)
+        return told.changed(self.path, changes, merged=self.merged, advice=self.advice)
 
 
 class Committed(Answer):
@@ -115,7 +138,7 @@ class Desk:
         if not message.strip():
             raise InputError("A commit needs a message.")
         if self.tree is None:
-            return _commit_with_git(self.here, message)
+            return _commit_with_git(worktree_of(self.site, self.session), self.session, message)
         from intarsia.run import sharing
 
         repository = self.site.repository
@@ -130,9 +153,7 @@ def desk_of(site: Site, session: Session | None, here: Path | None = None) -> De
     Raises NotReady for who is no session, or has no workspace now.
     """
     if session is None:
-        raise NotReady(
-            "This is for the sessions of intarsia run: here is none.", hint="Edit the file with what you like."
-        )
+        raise no_session()
     if session.stage in sessions.ENDED:
         raise NotReady(f"The session {session.id} has ended.")
     from intarsia.run import sharing  # and with it the grammars
@@ -147,6 +168,10 @@ def desk_of(site: Site, session: Session | None, here: Path | None = None) -> De
     advised = sharing.arbiter(database, config, session.id, shared=False)
     plain = Plain(worktree.path, worktree.tmp, advised)
     return Desk(site, session, plain, plain, here or worktree.path)
+
+
+def no_session() -> NotReady:
+    return NotReady("This is for the sessions of intarsia run: here is none.", hint="Edit the file with what you like.")
 
 
 def worktree_of(site: Site, session: Session) -> Worktree:
@@ -171,39 +196,53 @@ def unfinished(site: Site, session: Session) -> str:
     return in_shared_tree(sharing.commits_of(desk.tree, site.repository, target, session))
 
 
-def _commit_with_git(here: Path, message: str) -> str:
-    """In a tree of one's own, by git as it is set up there, with the project's hooks."""
-    for argv in (["git", "add", "--all"], ["git", "commit", "--quiet", "-m", message]):
-        done = subprocess.run(argv, cwd=here, capture_output=True, text=True, check=False)
+def _commit_with_git(worktree: Worktree, session: Session, message: str) -> str:
+    """In a tree of one's own, by git as it is set up there, with the project's hooks: they get nothing of ours."""
+    import subprocess
+
+    env = {
+        **environment.base(),
+        environment.MARKER: session.id,
+        "TMPDIR": str(worktree.tmp),
+        "XDG_CACHE_HOME": str(worktree.cache),
+    }
+
+    def git(*args: str) -> str:
+        done = subprocess.run(["git", *args], cwd=worktree.path, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise GitError(f"git {argv[1]} failed: {(done.stderr or done.stdout).strip()}")
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
-    return head.stdout.strip()
+            raise GitError(f"git {args[0]} failed: {(done.stderr or done.stdout).strip()}")
+        return done.stdout.strip()
+
+    git("add", "--all")
+    git("commit", "--quiet", "-m", message)
+    return git("rev-parse", "HEAD")
 
 
-def _desk(caller: Caller) -> Desk:
+def _desk(caller: Caller, given: Here) -> Desk:
     with caller.database.transaction() as tx:
         session = caller.session(tx)
-    return desk_of(caller.site, session)
+    return desk_of(caller.site, session, Path(given.here) if given.here else None)
 
 
-def _apply(caller: Caller, path: str, change: Change) -> Edited:
-    desk = _desk(caller)
+def _apply(caller: Caller, given: Here, path: str, change: Change) -> Edited:
+    desk = _desk(caller, given)
     return Edited.of(desk.place.apply(desk.path(path), change))
 
 
 @operation("files/read", Read, Contents)
 def read(caller: Caller, given: Read) -> Contents:
     """The text of a file as it is now."""
-    desk = _desk(caller)
+    desk = _desk(caller, given)
     path = desk.path(given.path)
     content = desk.place.read(path)
     if content is None:
         raise NotFound(f"There is no file {path}.")
     try:
-        return Contents(path=path, text=content.decode("utf-8"))
+        return Contents(path=path, text=content.decode("utf-8"), encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8.", hint=f"intarsia read {path}") from error
+        if given.encoding == "utf-8":
+            raise InputError(f"{path} is not UTF-8.", hint=f"intarsia read {path}") from error
+    return Contents(path=path, text=base64.b64encode(content).decode(), encoding="base64")
 
 
 @operation("files/edit", Edit, Edited, waits=True)
@@ -211,7 +250,8 @@ def edit(caller: Caller, given: Edit) -> Edited:
     """Replace a text of a file. What others change in the same file meanwhile is kept."""
     from intarsia.workspace.edits import exchange
 
-    return _apply(caller, given.path, exchange(_bytes(given.old), _bytes(given.new), everywhere=given.all))
+    old, new = (decoded(text, given.encoding) for text in (given.old, given.new))
+    return _apply(caller, given, given.path, exchange(old, new, everywhere=given.all))
 
 
 @operation("files/write", Write, Edited, waits=True)
@@ -219,7 +259,7 @@ def write(caller: Caller, given: Write) -> Edited:
     """Write a whole file. What others changed since it was read is kept."""
     from intarsia.workspace.edits import Write as Whole
 
-    return _apply(caller, given.path, Whole(_bytes(given.text)))
+    return _apply(caller, given, given.path, Whole(decoded(given.text, given.encoding)))
 
 
 @operation("files/insert", Insert, Edited, waits=True)
@@ -227,7 +267,7 @@ def insert(caller: Caller, given: Insert) -> Edited:
     """Insert text beside a symbol."""
     from intarsia.workspace.edits import insertion
 
-    return _apply(caller, given.path, insertion(_bytes(given.text), given.where, given.symbol))
+    return _apply(caller, given, given.path, insertion(decoded(given.text, given.encoding), given.where, given.symbol))
 
 
 @operation("files/import", Import, Edited, waits=True)
@@ -235,7 +275,7 @@ def import_(caller: Caller, given: Import) -> Edited:
     """Add an import line to a file, unless it has it."""
     from intarsia.workspace.edits import import_of
 
-    return _apply(caller, given.path, import_of(_bytes(given.statement)))
+    return _apply(caller, given, given.path, import_of(decoded(given.statement, given.encoding)))
 
 
 @operation("files/remove", Remove, Edited, waits=True)
@@ -243,22 +283,36 @@ def remove(caller: Caller, given: Remove) -> Edited:
     """Delete a file."""
     from intarsia.workspace.edits import Delete
 
-    return _apply(caller, given.path, Delete())
+    return _apply(caller, given, given.path, Delete())
 
 
-@operation("files/move", Move, Changed, waits=True)
-def move(caller: Caller, given: Move) -> Changed:
+@operation("files/move", Move, Moved, waits=True)
+def move(caller: Caller, given: Move) -> Moved:
     """Give a file another name."""
-    desk = _desk(caller)
-    return Changed(path=desk.place.move(desk.path(given.path), desk.path(given.to))[0].path)
+    desk = _desk(caller, given)
+    made, gone = desk.place.move(desk.path(given.path), desk.path(given.to))
+    return Moved(path=made.path, before=gone.path)
 
 
 @operation("files/commit", Commit, Committed, waits=True)
 def commit(caller: Caller, given: Commit) -> Committed:
     """Commit what the session changed, and nothing of what others have in the same files."""
-    desk = _desk(caller)
-    return Committed(commit=desk.commit(given.message))
+    return Committed(commit=_desk(caller, given).commit(given.message))
 
 
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", errors="surrogateescape")
+def encoded(**parts: bytes) -> dict[str, Any]:
+    """These fields as texts, and how they are written."""
+    try:
+        return {**{name: part.decode("utf-8") for name, part in parts.items()}, "encoding": "utf-8"}
+    except UnicodeDecodeError:
+        return {**{name: base64.b64encode(part).decode() for name, part in parts.items()}, "encoding": "base64"}
+
+
+def decoded(text: str, encoding: str) -> bytes:
+    """Raises InputError for what is no base64."""
+    if encoding == "utf-8":
+        return text.encode("utf-8", errors="surrogateescape")
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise InputError(f"A text is not base64: {error}.") from error

@@ -31,7 +31,10 @@ class Refused(IntarsiaError):
 
 def ask(url: str, credentials: tuple[str, str], operation: Operation[G, A], given: G) -> A:
     """Raises Refused for a no, NotReady for no answer, and ConnectionRefusedError where nobody is."""
-    body = msgspec.json.encode(given)
+    try:
+        body = msgspec.json.encode(given)
+    except UnicodeEncodeError as error:
+        raise InputError("The text holds bytes that are not UTF-8.") from error
     status, said = _post(url, credentials, f"/v1/{operation.path}", body, _patience(given))
     try:
         answer = msgspec.json.decode(said, type=dict[str, Any])

@@ -81,6 +81,8 @@ KINDS = (
 )
 
 
+FOR_PROGRAMS = ("here", "encoding", "alone")
+"""Fields that commands need and a model does not."""
 BESIDE = ("lock", "note", "message", "done", "ask")
 
 
@@ -133,7 +135,8 @@ def schema(kind: Kind) -> dict[str, Any]:
     required = ["action"] if properties else None
     for operation in kind.actions.values():
         model = _model(operation)
-        properties |= {name: _plain(value) for name, value in model["properties"].items() if name not in properties}
+        new = {name: value for name, value in model["properties"].items() if name not in (*properties, *FOR_PROGRAMS)}
+        properties |= {name: _plain(value) for name, value in new.items()}
         required = required if required is not None else model.get("required", [])
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from intarsia.agents import Tool
 from intarsia.errors import InputError, NotFound
-from intarsia.run import sharing
+from intarsia.run import sharing, told
 from intarsia.workspace.commits import SessionCommits
 from intarsia.workspace.edits import Delete, Edit, Write, exchange, import_of, insertion
 from intarsia.workspace.portion import Portion
@@ -68,9 +68,8 @@ def for_session(shared: Shared, portion: Portion, commits: SessionCommits) -> tu
 
 def said(done: Done) -> str:
     """What was done, for people and agents."""
-    named = (f"{change.key} ({change.kind})" if change.key else change.kind for change in done.changes)
-    kept = " Others have changed the file too; that is kept." if done.merged else ""
-    return f"{done.path}: {', '.join(dict.fromkeys(named)) or 'nothing changed'}.{kept} {done.advice}".strip()
+    changes = ((change.kind, change.key) for change in done.changes)
+    return told.changed(done.path, changes, merged=done.merged, advice=done.advice)
 
 
 def _tool(
