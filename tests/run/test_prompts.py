@@ -9,6 +9,7 @@ from intarsia.agents.command import CommandDriver
 from intarsia.agents.confinement import Confinement
 from intarsia.run import guides
 from intarsia.workspace.git import Git
+from intarsia.workspace.objects import Objects
 from tests.support.sandbox import Sandbox, adds
 
 
@@ -77,7 +78,7 @@ def test_what_the_project_says_to_agents_is_told_to_those_that_do_not_read_it(
         sandbox.commit(name, f"say {name}", f"Add {name}")
     driver = CommandDriver("true", "", Confinement())
     driver.capabilities = replace(driver.capabilities, guides=reads)
-    assert guides.unread(Git(sandbox.root), "HEAD", driver) == told
+    assert guides.unread(Objects(Git(sandbox.root)), sandbox.git("rev-parse", "HEAD"), driver) == told
 
 
 def test_a_guide_that_is_a_link_is_not_followed_and_a_long_one_is_cut(sandbox: Sandbox) -> None:
@@ -87,5 +88,5 @@ def test_a_guide_that_is_a_link_is_not_followed_and_a_long_one_is_cut(sandbox: S
     (sandbox.root / "AGENTS.md").symlink_to("/etc/passwd")
     sandbox.git("add", "AGENTS.md")
     sandbox.git("commit", "--quiet", "--message=Link")
-    text = guides.unread(Git(sandbox.root), "HEAD", driver)
+    text = guides.unread(Objects(Git(sandbox.root)), sandbox.git("rev-parse", "HEAD"), driver)
     assert text == "x" * guides.LONGEST + "\n[… cut]"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from intarsia.workspace.blobs import objects
 from intarsia.workspace.combination import Combination
 from intarsia.workspace.landing import MergeConflict
 from tests.support.sandbox import Sandbox
@@ -201,10 +200,9 @@ def test_only_what_both_changed_is_looked_at(sandbox: Sandbox) -> None:
     bench = Bench(sandbox)
     first, second = bench.adds(1, **{"b.py": "x = 1\n"}), bench.work(2, side(bench, 2, CHANGE))
     tip = bench.land(first)
-    with objects(bench.repository.git) as opened:
-        combination = Combination(bench.repository, opened, second.base, tip, second.head)
-        assert (combination.both, combination.combine().clashes) == ([], [])
-        assert [set(changes) for changes in combination.changes] == [{"b.py"}, {"a.py"}]
+    combination = Combination(bench.repository, second.base, tip, second.head)
+    combined = combination.combine()
+    assert (combination.both, combined.clashes, combined.by_symbol) == ([], (), [])
 
 
 def test_what_breaks_only_together_is_told_with_the_candidate(sandbox: Sandbox) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from intarsia.agents import Driver
 from intarsia.run.prompts import GUIDES, readable
-from intarsia.workspace.git import Git
+from intarsia.workspace.objects import REGULAR, Objects
 
 LONGEST = 32_768
-PLAIN = ("100644", "100755")
 
 
-def unread(git: Git, commit: str, driver: Driver) -> str:
+def unread(objects: Objects, commit: str, driver: Driver) -> str:
     """The text of the first that is there, unless the agent reads one that is there; empty if there is none."""
-    listed = git.run("ls-tree", "-z", commit, "--", *GUIDES).split("\0")
-    there = {line.partition("\t")[2] for line in listed if line.startswith(PLAIN)}
-    if there & set(driver.capabilities.guides):
+    there = {name: entry.oid for name, entry in objects.tree(commit).items() if entry.mode in REGULAR}
+    if there.keys() & set(driver.capabilities.guides):
         return ""
-    text = next((git.run("show", f"{commit}:{name}") for name in GUIDES if name in there), "")
+    found = next((objects.read(there[name]) for name in GUIDES if name in there), None) or b""
+    text = found.decode(errors="replace")
     return readable(text if len(text) <= LONGEST else f"{text[:LONGEST]}\n[… cut]")

@@ -415,7 +415,7 @@ class Pipeline:
     def _task(self) -> str:
         commands = [check.command for check in self._context.config.check_list().values()]
         context = self._context
-        guide = guides.unread(context.repository.git, self._desk.base or context.target, context.driver)
+        guide = guides.unread(context.repository.objects, self._desk.base or context.landing.tip(), context.driver)
         shared = context.tree is not None
         return context.prompts.task(self._issue, context.target, commands, shared=shared, guide=guide)
 

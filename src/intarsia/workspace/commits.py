@@ -152,7 +152,6 @@ class SessionCommits:
         if parent == tip and made is not None:
             message = "\n\n".join(filter(None, [self._said(made), message]))
         head = self._git.run("commit-tree", tree, "-p", parent, "-F", "-", stdin=f"{message.strip()}\n").strip()
-        self._repository.know_tree(head, tree)
         self._git.run("update-ref", f"refs/heads/{self._branch}", head)
         with self._versions.change():
             for part in parts:

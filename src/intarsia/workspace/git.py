@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,6 +147,15 @@ class Git:
             if was_killed(error):
                 raise
             return None
+
+
+def end(process: subprocess.Popen[bytes]) -> int:
+    """End a process that was talked to, which may have ended by itself; its exit code."""
+    for pipe in (process.stdin, process.stdout):
+        with suppress(BrokenPipeError):
+            if pipe is not None:
+                pipe.close()
+    return process.wait()
 
 
 def was_killed(error: Exception) -> bool:

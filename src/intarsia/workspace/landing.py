@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intarsia.errors import Conflict, GitError
-from intarsia.workspace.blobs import objects
 from intarsia.workspace.combination import Clash, Combination
 from intarsia.workspace.git import Git, shown
+from intarsia.workspace.objects import Commit
 from intarsia.workspace.repository import Repository
 
 if TYPE_CHECKING:
     from intarsia.code.conflicts.source import SemanticConflict
 
 LOCKED_SECONDS = 5
+STRAIGHT = 1000  # commits that are followed one by one
 ISSUE_TRAILER = "Issue"
 SESSION_TRAILER = "Intarsia-Session"
 _SPACE = " \t\r"
@@ -120,9 +121,7 @@ class Landing:
             tree, broken = self._merge(tip, work, self._fork(commits, work, tip))
         if tree == before:
             raise NothingToLand(f"These commits change nothing on {self.target}: the same is there already.")
-        commit = self._chain(commits, work, tip, tree)
-        self._repository.know_tree(commit, tree)
-        return Candidate(tip, commit, tree, broken)
+        return Candidate(tip, self._chain(commits, work, tip, tree), tree, broken)
 
     def advance(self, candidate: Candidate) -> bool:
         """Move the branch; false if somebody else moved it first. Raises InTheWay, having changed nothing."""
@@ -143,9 +142,8 @@ class Landing:
 
     def _where(self) -> tuple[str, Path | None]:
         """The branch's commit, and the worktree of the user's that has it checked out."""
-        asked = ("for-each-ref", "--format=%(objectname) %(worktreepath)", f"refs/heads/{self.target}")
-        tip, _, checkout = self._git.line(*asked).partition(" ")
-        return tip, Path(checkout) if checkout and Path(checkout).is_dir() else None
+        checkout = self._repository.checkout(self.target)
+        return self._repository.tip(self.target) or "", checkout if checkout and checkout.is_dir() else None
 
     def put_back(self, wrong: str, right: str) -> bool:
         """Take the branch from commit `wrong` back to `right`; false if it is somewhere else by now."""
@@ -206,11 +204,10 @@ class Landing:
 
     def _merge(self, tip: str, work: Work, fork: str) -> tuple[str, Sequence[SemanticConflict]]:
         """The tree that holds both the branch and the work, which parted at `fork`; and what is broken in it."""
-        with objects(self._git) as opened:
-            combination = Combination(self._repository, opened, fork, tip, work.head)
-            combined = combination.combine()
-            if not combined.clashes:
-                return combined.tree, combination.broken(combined.tree)
+        combination = Combination(self._repository, fork, tip, work.head)
+        combined = combination.combine()
+        if not combined.clashes:
+            return combined.tree, combination.broken(combined.tree)
         files = sorted({clash.path for clash in combined.clashes})
         other = self._git.run("--literal-pathspecs", "diff", "--no-ext-diff", work.base, tip, "--", *files)
         raise MergeConflict(combined.clashes, other)
@@ -252,7 +249,8 @@ class Landing:
 
         git 2.38 takes no merge base by name, so a commit is made whose only parent is the wanted base.
         """
-        side = self._git.run("commit-tree", f"{onto}^{{tree}}", "-p", commit.parent, "-m", "side").strip()
+        [tree] = self._repository.trees(onto)
+        side = self._made(Commit(tree, (commit.parent,), commit.author, b"side\n"))
         done = self._git.call("merge-tree", "--write-tree", "--no-messages", side, commit.id, ok=(0, 1))
         return done.stdout.strip() if done.returncode == 0 else None
 
@@ -265,24 +263,38 @@ class Landing:
 
     def _commit(self, tree: str, parents: Sequence[str], like: _Commit, work: Work) -> str:
         """Make a commit with the author, date and message of `like`, and our trailers."""
-        env = {"GIT_AUTHOR_NAME": like.name, "GIT_AUTHOR_EMAIL": like.email, "GIT_AUTHOR_DATE": like.date}
-        flags = [part for parent in parents for part in ("-p", parent)]
         message = with_trailers(like.message, work.issue, work.session)
-        return self._git.run("commit-tree", tree, *flags, "-F", "-", stdin=message, env=env).strip()
+        return self._made(Commit(tree, tuple(parents), like.author, message.encode(errors="surrogateescape")))
+
+    def _made(self, commit: Commit) -> str:
+        return self._repository.store.commit(commit, self._repository.committer())
 
     def _commits(self, work: Work, tip: str) -> list[_Commit]:
         """The session's own commits along first parents, oldest first."""
-        fields = ("%H", "%T", "%P", "%an", "%ae", "%ad", "%B")
-        log = self._git.run(
-            "log", "--reverse", "--first-parent", "-z", "--date=raw", "--encoding=UTF-8",
-            f"--format={'%x01'.join(fields)}", work.head, f"^{work.base}", f"^{tip}",
-        )  # fmt: skip
-        found = []
-        for entry in log.rstrip("\0").split("\0"):
-            oid, tree, parents, name, email, date, message = entry.split("\x01", 6)
-            parent, _, others = parents.partition(" ")
-            found.append(_Commit(oid, tree, parent, bool(others), name, email, date, message))
+        own = self._between(work.base, work.head)
+        landed = self._between(work.base, tip)
+        if own is None or landed is None:
+            listing = self._git.run("rev-list", "--first-parent", work.head, f"^{work.base}", f"^{tip}")
+            own, landed = listing.split(), []
+        known = set(landed)
+        return [self._read(commit) for commit in reversed(own) if commit not in known]
+
+    def _between(self, base: str, head: str) -> list[str] | None:
+        """The commits since `base`, newest first; None where they do not follow one another straight."""
+        found: list[str] = []
+        while head != base:
+            parents = self._repository.objects.commit(head).parents
+            if len(parents) != 1 or len(found) == STRAIGHT:
+                return None
+            found.append(head)
+            head = parents[0]
         return found
+
+    def _read(self, id: str) -> _Commit:
+        found = self._repository.objects.commit(id)
+        author, message = (recoded(text, found.encoding) for text in (found.author, found.message))
+        parent = found.parents[0] if found.parents else ""
+        return _Commit(id, found.tree, parent, len(found.parents) > 1, author, message.decode(errors="surrogateescape"))
 
 
 @dataclass(frozen=True)
@@ -291,10 +303,16 @@ class _Commit:
     tree: str
     parent: str
     is_merge: bool
-    name: str
-    email: str
-    date: str
+    author: bytes
     message: str
+
+
+def recoded(text: bytes, encoding: str) -> bytes:
+    """In UTF-8, if it can be told how it was written."""
+    try:
+        return text.decode(encoding).encode() if encoding else text
+    except (LookupError, UnicodeError):
+        return text
 
 
 def with_trailers(message: str, issue: str, session: str) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from intarsia.errors import ConfigError, GitError, NotReady
 from intarsia.workspace.git import Git
+from intarsia.workspace.objects import Objects, Store
+from intarsia.workspace.references import References, is_id
 
 STATE = ".intarsia"
 ROOT_MARK = "intarsia-root"
@@ -52,8 +55,22 @@ class Repository:
         return Git(self.root)
 
     @cached_property
-    def _trees(self) -> dict[str, str]:
-        return {}
+    def objects(self) -> Objects:
+        """For reading; keeps a process until `close`."""
+        return Objects(self.git)
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.git_dir / "objects")
+
+    def close(self) -> None:
+        self.objects.close()
+        self.references.close()
+
+    @cached_property
+    def references(self) -> References:
+        """Keeps a process until `close`."""
+        return References(self.git, self.git_dir)
 
     @cached_property
     def local_config(self) -> list[tuple[str, str]]:
@@ -133,32 +150,52 @@ class Repository:
         return current
 
     def tip(self, branch: str) -> str | None:
-        """The branch's commit; git is asked unless it is one that is known here already."""
+        """The branch's commit; git is asked unless it is plain to see."""
         try:
-            loose = (self.git_dir / "refs/heads" / branch).read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError):
-            loose = ""
-        if loose in self._trees:
-            return loose
+            loose = _read(self.git_dir / "refs/heads" / branch)
+            if is_id(loose) and self.objects.commit(loose):
+                return loose
+        except (OSError, UnicodeDecodeError, GitError):
+            loose = ""  # it is packed, or something else is the matter with it
         return self.git.try_line("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}")
 
     def refs(self) -> dict[str, str]:
-        listing = self.git.run("for-each-ref", "--format=%(refname) %(objectname)")
-        return dict(line.split(" ", 1) for line in listing.splitlines())
+        return self.references.all()
+
+    def checkout(self, branch: str) -> Path | None:
+        """The worktree of the user's that has this branch checked out."""
+        here = f"ref: refs/heads/{branch}"
+        try:
+            if _read(self.git_dir / "HEAD") == here:
+                return self.root
+            linked = [place for place in (self.git_dir / "worktrees").glob("*") if _read(place / "HEAD") == here]
+            return Path(_read(linked[0] / "gitdir")).parent if linked else None
+        except (OSError, UnicodeDecodeError):
+            return None
 
     def trees(self, *commits: str) -> list[str]:
-        """The trees of commits, named in full; git is asked for each but once."""
-        if missing := [commit for commit in commits if commit not in self._trees]:
-            found = self.git.run("rev-parse", *(f"{commit}^{{tree}}" for commit in missing)).split()
-            self._trees.update(zip(missing, found, strict=True))
-        return [self._trees[commit] for commit in commits]
+        """The trees of commits, named in full."""
+        return [self.objects.commit(commit).tree for commit in commits]
 
-    def know_tree(self, commit: str, tree: str) -> None:
-        """Spare git the question about a commit that was just made."""
-        self._trees[commit] = tree
+    def committer(self) -> bytes:
+        """Who commits, and that it is now, as a commit has it. Raises NotReady."""
+        name, address = self._identity
+        return f"{name} <{address}> {int(time.time())} {time.strftime('%z')}".encode(errors="surrogateescape")
+
+    @cached_property
+    def _identity(self) -> tuple[str, str]:
+        return self.require_identity()
+
+    @cached_property
+    def attributes(self) -> list[bytes]:
+        """Those that hold for this repository apart from what is committed."""
+        named = self.git.try_line("config", "--type=path", "core.attributesFile")
+        usual = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "git/attributes"
+        places = (self.git_dir / "info/attributes", Path(named) if named else usual, Path("/etc/gitattributes"))
+        return [place.read_bytes() for place in places if place.is_file()]
 
     def delete_ref(self, ref: str) -> None:
-        self.git.run("update-ref", "-d", ref)
+        self.references.update(f"delete {ref}\n")
 
     def fingerprint(self, refs: dict[str, str]) -> dict[str, str]:
         """What of the repository no agent has any business to change: its config, its hooks, and these refs of its."""
@@ -168,6 +205,10 @@ class Repository:
             found |= {f"hooks/{hook.name}": _digest(hook) for hook in hooks.iterdir()}
         foreign = {ref: oid for ref, oid in refs.items() if not is_ours(ref)}
         return {**found, **foreign}
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip()
 
 
 def is_ours(ref: str) -> bool:

@@ -56,7 +56,7 @@ def semantic_conflicts(
     from intarsia.code.conflicts.semantic import conflicts
 
     with objects(git) as opened:
-        old, mine, other, both = (Blobs(git, each, opened) for each in (base, ours, theirs, combined or base))
+        old, mine, other, both = (Blobs(each, opened) for each in (base, ours, theirs, combined or base))
         changed = {*_changed(old, mine), *_changed(old, other)}
         before, one, two, all_ = (_contents(side, changed) for side in (old, mine, other, both))
         with closing(Rest(old, index)) as rest:

@@ -262,7 +262,7 @@ class Worktree:
         wanted = "".join(f"{commit}\n" for commit in refs.values())
         there = "".join(f"^{commit}\n" for commit in known or set(self._repository.refs().values()))
         self.git.send(self._repository.git, wanted + there)
-        self._repository.git.run("update-ref", "--stdin", stdin="".join(f"update {r} {c}\n" for r, c in refs.items()))
+        self._repository.references.update("".join(f"update {ref} {commit}\n" for ref, commit in refs.items()))
 
     def _copy_included(self) -> None:
         """Copy the ignored files that .worktreeinclude names (such as .env) from the user's tree."""

@@ -1,0 +1,205 @@
+"""A repository's objects without a process for each: read by one git that stays, and written as git writes them.
+
+What is written is a loose object, as gitformat-loose(5) has it; like git's own it is not forced to the disk before the
+reference that makes it count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import threading
+import zlib
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import NamedTuple
+
+from intarsia.errors import GitError
+from intarsia.workspace.git import Git, end
+
+TREE = 0o40000
+MODULE = 0o160000
+LINK = 0o120000
+REGULAR = (0o100644, 0o100755)
+_KEPT = 4096
+
+
+class Entry(NamedTuple):
+    """What a tree has under one name."""
+
+    mode: int
+    oid: str
+
+
+class Commit(NamedTuple):
+    """`author` is the line as it stands in the commit; `encoding` that of the message, if it is not UTF-8."""
+
+    tree: str
+    parents: tuple[str, ...]
+    author: bytes
+    message: bytes
+    encoding: str = ""
+
+
+class Objects:
+    """Safe to use from several threads. The process is started when the first object is read."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        # An object never changes, so what was read of one holds for ever.
+        self.tree = lru_cache(_KEPT)(self._tree)
+        self.commit = lru_cache(_KEPT)(self._commit)
+
+    def read(self, name: str) -> bytes | None:
+        """What `name` (an id, or TREE:PATH) holds; None when there is no such thing. Raises GitError."""
+        with self._lock:
+            try:
+                return self._ask(name)
+            except BrokenPipeError:
+                self._end()
+            try:
+                return self._ask(name)
+            except BrokenPipeError:
+                raise GitError(f"git cat-file ended before it read {name}.", git_exit=self._end()) from None
+
+    def _ask(self, name: str) -> bytes | None:
+        if self._process is None:
+            self._process = self._git.start("cat-file", "--batch", "-z")
+        return _asked(self._process, name)
+
+    def _end(self) -> int:
+        process, self._process = self._process, None
+        return end(process) if process is not None else 0
+
+    def _tree(self, oid: str) -> Mapping[str, Entry]:
+        """The entries of a tree, or of a commit's, by name. Raises GitError."""
+        return dict(_entries(self._require(f"{oid}^{{tree}}"), len(oid) // 2))
+
+    def _commit(self, oid: str) -> Commit:
+        """Raises GitError."""
+        return _parsed(self._require(oid))
+
+    def files(self, tree: str, inside: str = "") -> dict[str, Entry]:
+        """All that a tree holds, in all directories, by path; submodules too."""
+        found: dict[str, Entry] = {}
+        for name, entry in self.tree(tree).items():
+            if entry.mode == TREE:
+                found |= self.files(entry.oid, f"{inside}{name}/")
+            else:
+                found[inside + name] = entry
+        return found
+
+    def at(self, tree: str, path: str) -> Entry | None:
+        """What a tree has at a path."""
+        name, _, rest = path.partition("/")
+        entry = self.tree(tree).get(name)
+        if entry is None or not rest:
+            return entry
+        return self.at(entry.oid, rest) if entry.mode == TREE else None
+
+    def _require(self, name: str) -> bytes:
+        data = self.read(name)
+        if data is None:
+            raise GitError(f"git can't read the object {name}.")
+        return data
+
+    def close(self) -> None:
+        with self._lock:
+            self._end()
+
+
+class Store:
+    """Where new objects of a repository go: its own directory `objects`."""
+
+    def __init__(self, objects: Path) -> None:
+        self._objects = objects
+
+    def blob(self, data: bytes, like: str) -> str:
+        """The id of a content, which is there afterwards. `like` is any id of this repository. Raises OSError."""
+        return self._write(b"blob", data, like)
+
+    def tree(self, entries: Mapping[str, Entry], like: str) -> str:
+        ordered = sorted(entries.items(), key=lambda item: _sorted_as(*item))
+        data = b"".join(
+            b"%o %s\0%s" % (entry.mode, os.fsencode(name), bytes.fromhex(entry.oid)) for name, entry in ordered
+        )
+        return self._write(b"tree", data, like)
+
+    def commit(self, commit: Commit, committer: bytes) -> str:
+        lines = [b"tree " + commit.tree.encode(), *(b"parent " + parent.encode() for parent in commit.parents)]
+        lines += [b"author " + commit.author, b"committer " + committer, b"", commit.message]
+        return self._write(b"commit", b"\n".join(lines), commit.tree)
+
+    def _write(self, kind: bytes, data: bytes, like: str) -> str:
+        whole = b"%s %d\0%s" % (kind, len(data), data)
+        oid = (hashlib.sha1 if len(like) == 40 else hashlib.sha256)(whole).hexdigest()
+        folder = self._objects / oid[:2]
+        place = folder / oid[2:]
+        try:
+            os.utime(place)  # so that no clean-up takes it for old
+        except FileNotFoundError:
+            self._make(folder)
+            _create(place, zlib.compress(whole, 1))
+        return oid
+
+    def _make(self, folder: Path) -> None:
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            return
+        folder.chmod(self._objects.stat().st_mode & 0o7777)  # shared with others, if the repository is
+
+
+def _create(place: Path, content: bytes) -> None:
+    """A file that is there whole or not at all, and is never written again; git clears away unfinished ones."""
+    with NamedTemporaryFile(prefix="tmp_obj_", dir=place.parent, delete=False) as unfinished:
+        unfinished.write(content)
+        os.fchmod(unfinished.fileno(), 0o444)
+    Path(unfinished.name).rename(place)
+
+
+def _sorted_as(name: str, entry: Entry) -> bytes:
+    """git sorts a directory as if its name ended in a slash."""
+    return os.fsencode(name) + (b"/" if entry.mode == TREE else b"")
+
+
+def _entries(data: bytes, width: int) -> Iterable[tuple[str, Entry]]:
+    at = 0
+    while at < len(data):
+        space = data.index(b" ", at)
+        end = data.index(b"\0", space) + 1
+        name = data[space + 1 : end - 1].decode(errors="surrogateescape")
+        yield name, Entry(int(data[at:space], 8), data[end : end + width].hex())
+        at = end + width
+
+
+def _parsed(data: bytes) -> Commit:
+    head, _, message = data.partition(b"\n\n")
+    fields: dict[bytes, list[bytes]] = {}
+    for line in head.split(b"\n"):
+        key, _, value = line.partition(b" ")
+        fields.setdefault(key, []).append(value)
+    parents = tuple(parent.decode() for parent in fields.get(b"parent", []))
+    encoding = fields.get(b"encoding", [b""])[0].decode(errors="replace")
+    return Commit(fields[b"tree"][0].decode(), parents, fields[b"author"][0], message, encoding)
+
+
+def _asked(process: subprocess.Popen[bytes], name: str) -> bytes | None:
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(f"{name}\0".encode(errors="surrogateescape"))
+    process.stdin.flush()
+    facts = process.stdout.readline().split()
+    if not facts:
+        raise BrokenPipeError
+    if facts[-1] in (b"missing", b"ambiguous"):
+        return None
+    size = int(facts[2])
+    data = process.stdout.read(size + 1)
+    if len(data) <= size:
+        raise BrokenPipeError
+    return data[:size]
