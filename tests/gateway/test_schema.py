@@ -15,7 +15,7 @@ from intarsia.gateway.operation import Site
 from tests.gateway.conftest import SECRETS, Http
 
 EXAMPLES = settings(
-    max_examples=8,
+    max_examples=5,
     database=None,
     deadline=None,
     derandomize=True,

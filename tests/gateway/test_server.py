@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from intarsia.errors import NotReady, UsageError
 from intarsia.gateway import files, leases, messages
 from intarsia.gateway.client import Client as Asking
 from intarsia.gateway.operation import Caller, Site
-from intarsia.gateway.remote import Refused
+from intarsia.gateway.remote import AS, Refused, Stranger, ask
 from intarsia.gateway.server import Server
 from tests.gateway.conftest import SECRETS
 from tests.support.sandbox import Sandbox
@@ -63,10 +64,19 @@ def test_a_client_gets_what_the_database_would_say(server: Server) -> None:
 
 
 def test_the_secret_of_another_is_refused(server: Server) -> None:
+    """To the one whose secret it is not the gateway can't even prove that it is one."""
     for name, secret in (("alice", SECRETS["bob"]), ("alice", "f" * 64)):
-        with pytest.raises(Refused) as refused:
-            asking(server, name, secret).call(leases.look, leases.Look())
-        assert (refused.value.code, refused.value.exit_code) == ("unauthorized", 4)
+        with pytest.raises(Stranger):
+            ask(server.url, (name, secret), leases.look, leases.Look())
+    connection = http.client.HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]), timeout=30)
+    for headers in (
+        {"Authorization": f"Bearer {'f' * 64}"},
+        {"Authorization": f"Bearer {SECRETS['bob']}", AS: "alice"},
+    ):
+        connection.request("POST", "/v1/leases/list", "{}", {"Content-Type": "application/json", **headers})
+        response = connection.getresponse()
+        assert (response.status, json.loads(response.read())["code"]) == (401, "unauthorized")
+    connection.close()
 
 
 def test_one_who_waits_is_served_when_it_is_free_and_leaves_the_line_when_it_hangs_up(
@@ -183,8 +193,6 @@ def test_tools_over_http(server: Server) -> None:
 
 
 def test_nobody_gets_tools_without_a_secret(server: Server) -> None:
-    import http.client
-
     connection = http.client.HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]), timeout=30)
     asked = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
     connection.request("POST", "/mcp", asked, {"Content-Type": "application/json"})

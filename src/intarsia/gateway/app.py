@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import intarsia
 from intarsia.agents import mcp
 from intarsia.errors import InputError, IntarsiaError
-from intarsia.gateway import hooks, openapi, tools
+from intarsia.gateway import hooks, openapi, proof, tools
 from intarsia.gateway.bearers import Bearers
 from intarsia.gateway.catalogue import OPERATIONS
 from intarsia.gateway.closed import FailsClosed
@@ -32,6 +32,7 @@ from intarsia.gateway.operation import Caller, Nobody, Operation, Site
 from intarsia.gateway.remote import AS
 from intarsia.gateway.statuses import status_of
 from intarsia.gateway.watcher import Watcher
+from intarsia.kernel import callers, sessions
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -52,6 +53,7 @@ class Gateway:
         self._watcher = watcher or Nobody()
         self._loopback = loopback
         self._bearers = Bearers()
+        self._of_nobody = sessions.digest(sessions.new_secret())
         self._stopping = threading.Event()
         self._quick, self._waiting = anyio.CapacityLimiter(QUICK), anyio.CapacityLimiter(WAITING)
         self._mcp = Mcp(self)
@@ -61,6 +63,7 @@ class Gateway:
             routes=[
                 Route("/v1/health", _health, methods=["GET"]),
                 Route("/v1/openapi.json", _document, methods=["GET"]),
+                Route(proof.PATH, self._prove, methods=["POST"]),
                 *(Route(f"/v1/{one.path}", self._endpoint(one), methods=["POST"]) for one in OPERATIONS),
                 *(Route(f"/v1/hooks/{name}/pre-tool-use", self._hook(name), methods=["POST"]) for name in PROGRAMS),
                 Route("/mcp", self._mcp),
@@ -92,6 +95,18 @@ class Gateway:
             return self._stopping.is_set() or gone.is_set()
 
         return Caller(self._site, lambda tx: name, withdrawn, self._watcher)
+
+    async def _prove(self, request: Request) -> Response:
+        """Of who is not known it says as much, so that nobody learns who there is."""
+        challenge = _decoded(request.headers.get("content-type", ""), await request.body(), proof.Challenge)
+        address = request.scope.get("server") or ("", 0)
+
+        def work() -> bytes:
+            with self._site.database.read() as tx:
+                digest = callers.digest_of(tx, challenge.name) or self._of_nobody
+            return _encoded(proof.Proof(proof=proof.made(digest, challenge.nonce, address)))
+
+        return _json(await self.aside(work, threading.Event(), waits=False))
 
     def _endpoint(self, operation: Operation[Any, Any]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:

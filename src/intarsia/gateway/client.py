@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from intarsia.errors import NotReady
 from intarsia.gateway.operation import A, Caller, G, Operation
 
 URL = "INTARSIA_URL"
@@ -23,16 +24,27 @@ class Client(Struct, frozen=True):
     def call(self, operation: Operation[G, A], given: G) -> A:
         """Do it; raises what it raises.
 
-        Where the gateway is gone, as its run ended before the agent that it started, the database is asked.
+        Where the gateway is gone, as its run ended before the agent that it started, the database is asked; also where
+        another program is in its place, which is told nothing.
         """
-        if self.url:
-            try:
-                from intarsia.gateway import remote
+        if not self.url:
+            return operation.run(self.caller(), given)
+        from intarsia.gateway import remote
 
-                return remote.ask(self.url, self.credentials(), operation, given)
-            except ConnectionRefusedError:
-                pass  # so nothing was done
-        return operation.run(self.caller(), given)
+        try:
+            return remote.ask(self.url, self.credentials(), operation, given)
+        except (ConnectionRefusedError, remote.Stranger) as error:
+            caller = self._caller_instead(error)
+        return operation.run(caller, given)
+
+    def _caller_instead(self, error: Exception) -> Caller:
+        """Raises NotReady, with what is wrong of the two, where there is no database either."""
+        try:
+            return self.caller()
+        except NotReady:
+            if isinstance(error, NotReady):
+                raise error from None
+            raise
 
     def prove(self) -> None:
         """Raise where nobody could be asked, or not as who this is."""

@@ -9,6 +9,7 @@ import msgspec
 
 import intarsia
 from intarsia.gateway.operation import Answer, Operation
+from intarsia.gateway.proof import PATH, Challenge, Proof
 from intarsia.gateway.statuses import SAID
 
 Json = dict[str, Any]
@@ -31,12 +32,17 @@ class Healthy(Answer):
 
 def document(operations: Sequence[Operation[Any, Any]]) -> Json:
     kinds = [kind for one in operations for kind in (one.given, one.answer)]
-    schemas, components = _named([*kinds, Failure, Healthy])
+    schemas, components = _named([*kinds, Failure, Healthy, Challenge, Proof])
     paths = {f"/v1/{one.path}": {"post": _described(one, schemas)} for one in operations}
     return {
         "openapi": "3.1.0",
         "info": {"title": "intarsia", "version": intarsia.__version__, "description": _ABOUT},
-        "paths": {"/v1/health": {"get": _health(schemas)}, **paths, **dict.fromkeys(HOOKS, _HOOK)},
+        "paths": {
+            "/v1/health": {"get": _health(schemas)},
+            PATH: {"post": _proof(schemas)},
+            **paths,
+            **dict.fromkeys(HOOKS, _HOOK),
+        },
         "components": {
             "schemas": components,
             "securitySchemes": {"secret": {"type": "http", "scheme": "bearer"}},
@@ -57,9 +63,20 @@ def _described(one: Operation[Any, Any], schemas: dict[type, Json]) -> Json:
         "operationId": one.path.replace("/", "_"),
         "summary": one.about,
         "security": [{"secret": []}],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schemas[one.given]}}},
+        **_posted(schemas, one.given, one.answer),
+    }
+
+
+def _proof(schemas: dict[type, Json]) -> Json:
+    summary = "Prove that it knows somebody, before it is told a secret: an HMAC with the hash of theirs as its key."
+    return {"operationId": "prove", "summary": summary, "security": [], **_posted(schemas, Challenge, Proof)}
+
+
+def _posted(schemas: dict[type, Json], given: type, answer: type) -> Json:
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schemas[given]}}},
         "responses": {
-            "200": _response("Done.", _with_ok(schemas[one.answer])),
+            "200": _response("Done.", _with_ok(schemas[answer])),
             **{str(status): _response(said, schemas[Failure]) for status, said in SAID.items()},
         },
     }

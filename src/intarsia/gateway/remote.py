@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import http.client
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from intarsia.errors import InputError, IntarsiaError, NotReady
+from intarsia.gateway import proof
 from intarsia.gateway.client import URL
 from intarsia.gateway.operation import A, G, Operation
+from intarsia.gateway.proof import Challenge
 from intarsia.gateway.statuses import exit_code_of
 
 AS = "Intarsia-As"
 """Whom the caller takes itself for. It adds nothing to a secret: one that is another's is refused."""
 PATIENCE = 60.0
 """Seconds that an answer may take, beyond those that the operation was asked to wait."""
+PROVING = 5.0
+"""Seconds in which the gateway proves that it is one."""
+MOST = 65_536
+"""Bytes that are read of who is not known yet."""
+
+
+class Stranger(NotReady):
+    """Somebody else is where the gateway should be. Nothing was done, and nothing told."""
 
 
 class Refused(IntarsiaError):
@@ -30,7 +41,9 @@ class Refused(IntarsiaError):
 
 
 def ask(url: str, credentials: tuple[str, str], operation: Operation[G, A], given: G) -> A:
-    """Raises Refused for a no, NotReady for no answer, and ConnectionRefusedError where nobody is."""
+    """Raises Refused for a no, NotReady for no answer; where nobody is, ConnectionRefusedError, and Stranger where
+    another one is.
+    """
     try:
         body = msgspec.json.encode(given)
     except UnicodeEncodeError as error:
@@ -46,16 +59,13 @@ def ask(url: str, credentials: tuple[str, str], operation: Operation[G, A], give
 
 
 def _post(url: str, credentials: tuple[str, str], path: str, body: bytes, seconds: float) -> tuple[int, bytes]:
-    host, port = place_of(url)
-    connection = http.client.HTTPConnection(host, port, timeout=seconds)
-    name, secret = credentials
+    connection, (name, secret) = _connected(url, credentials), credentials
     headers = {"Authorization": f"Bearer {secret}", AS: name, "Content-Type": "application/json"}
     try:
+        connection.sock.settimeout(seconds)
         connection.request("POST", path, body, headers)
         response = connection.getresponse()
         return response.status, response.read()
-    except ConnectionRefusedError:
-        raise
     except (OSError, http.client.HTTPException) as error:
         raise NotReady(
             f"The gateway at {url} broke off: {error!r}. Whether it did what it was asked is not known.",
@@ -63,6 +73,36 @@ def _post(url: str, credentials: tuple[str, str], path: str, body: bytes, second
         ) from error
     finally:
         connection.close()
+
+
+def _connected(url: str, credentials: tuple[str, str]) -> http.client.HTTPConnection:
+    """A connection to one that has proved to be the gateway. Raises ConnectionRefusedError, or Stranger."""
+    host, port = place_of(url)
+    connection = http.client.HTTPConnection(host, port, timeout=PROVING)
+    try:
+        connection.connect()
+        connection.auto_open = 0  # another connection may lead to another one
+        proved = _proves(connection, *credentials)
+    except ConnectionRefusedError:
+        raise
+    except (OSError, ValueError, http.client.HTTPException):
+        proved = False
+    if not proved or connection.sock is None:
+        connection.close()
+        raise Stranger(
+            f"What is at {url} can't prove that it is the gateway and knows {credentials[0]}, so it was told nothing.",
+            hint=f"Take {URL} and the secret from the environment of a session, or unset {URL}.",
+        )
+    return connection
+
+
+def _proves(connection: http.client.HTTPConnection, name: str, secret: str) -> bool:
+    nonce, (host, port) = os.urandom(32).hex(), connection.sock.getpeername()[:2]
+    challenge = msgspec.json.encode(Challenge(name=name, nonce=nonce))
+    connection.request("POST", proof.PATH, challenge, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    answer = msgspec.json.decode(response.read(MOST), type=dict[str, Any])
+    return response.status == 200 and proof.holds(answer.get("proof"), secret, nonce, (host, port))
 
 
 def place_of(url: str) -> tuple[str, int]:

@@ -25,3 +25,14 @@ def authenticate(tx: Transaction, name: str, secret: str) -> str:
     if sessions.exists(tx, name):
         return sessions.authenticate(tx, name, secret).id
     return members.authenticate(tx, name, secret).name
+
+
+def digest_of(tx: Transaction, name: str) -> str | None:
+    """The hash of the secret of a session or member, if there is one of this name."""
+    row = tx.one(
+        """SELECT secret_hash FROM sessions WHERE project = :project AND id = :name
+            UNION ALL
+           SELECT secret_hash FROM members WHERE project = :project AND name = :name""",
+        name=name,
+    )
+    return str(row["secret_hash"]) if row else None
