@@ -8,16 +8,20 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
 import pytest
 
-from intarsia.agents import Limits, Turn, TurnEnd, reaper
+from intarsia.agents import Driver, Limits, Turn, TurnEnd, reaper
+from intarsia.agents.claude import ClaudeDriver
+from intarsia.agents.codex import CodexDriver
 from intarsia.agents.command import CommandDriver, Program
 from intarsia.agents.environment import MARKER
 from intarsia.agents.supervision import end_marked, marked
+from tests.agents import test_claude, test_codex
+from tests.agents.conftest import Script, Stage
 from tests.support.sandbox import Sandbox
 from tests.support.until import until
 
@@ -142,12 +146,85 @@ def test_a_large_request_arrives_whole(turn: Turn, tmp_path: Path) -> None:
     words = ["a" * 100_000, "", "ü\n"]
     script = "import sys; print(len(sys.argv[1]), sys.argv[2:], sys.stdin.read())"
     argv = [sys.executable, "-c", script, *words]
-    held = reaper.start(
-        argv, given=given, exit_file=turn.exit_file, cwd=tmp_path, env=dict(turn.env), output=turn.output_file
-    )
+    with given.open("rb") as source, turn.output_file.open("ab") as sink:
+        output = {"output": sink.fileno(), "errors": sink.fileno()}
+        exit_file = turn.exit_file
+        held = reaper.start(argv, given=source.fileno(), exit_file=exit_file, cwd=tmp_path, env=turn.env, **output)
     assert held.wait(10)
+    assert held.code == 0
     assert turn.output_file.read_text(encoding="utf-8") == "100000 ['', 'ü\\n'] input\n"
     held.release()
+
+
+Begun = tuple[Callable[[str], Driver], Script, Script]
+ASKED: Mapping[str, Begun] = {
+    "claude": (lambda program: ClaudeDriver(command=program), test_claude.begun(), [test_claude.result()]),
+    "codex": (lambda program: CodexDriver(command=program), test_codex.begun(), [test_codex.ended()]),
+}
+
+
+@pytest.fixture(params=ASKED)
+def asked(request: pytest.FixtureRequest) -> Begun:
+    return ASKED[request.param]
+
+
+def test_what_escapes_from_an_agent_that_asks_is_found_and_ended(stage: Stage, asked: Begun, digits: str) -> None:
+    driver, begun, over = asked
+    program = stage.program([*begun, {"shell": ESCAPE.format(digits)}, *over])
+    end = list(driver(program).start(stage.turn()).events())[-1]
+    assert isinstance(end, TurnEnd)
+    assert end.outcome == "completed"
+    (process,) = escaped(digits)
+    assert process in marked(stage.session)
+    assert MARKER not in process.environ()
+    end_marked(stage.session, grace=0.2)
+    assert not escaped(digits)
+    assert not marked(stage.session)
+
+
+def test_stopping_an_agent_that_asks_stops_what_escaped(stage: Stage, digits: str) -> None:
+    program = stage.program([*test_claude.begun(), {"shell": ESCAPE.format(digits)}, {"hang": True}])
+    running = ClaudeDriver(command=program).start(stage.turn())
+    until(lambda: escaped(digits))
+    running.stop()
+    assert not escaped(digits)
+    assert not marked(stage.session)
+
+
+def test_of_an_agent_that_is_not_guarded_nothing_escapes(stage: Stage, digits: str) -> None:
+    unguarded = test_claude.begun(mode="acceptEdits")
+    program = stage.program([{"shell": ESCAPE.format(digits)}, *unguarded, {"hang": True}])
+    end = list(ClaudeDriver(command=program).start(stage.turn()).events())[-1]
+    assert isinstance(end, TurnEnd)
+    assert end.outcome == "unguarded"
+    assert not escaped(digits)
+
+
+def test_what_is_left_of_a_killed_supervisor_is_found_by_the_next(stage: Stage, digits: str) -> None:
+    """With its supervisor the program ends; the shell stays, as what it has below it is marked by nothing else."""
+    over = [test_claude.begun()[0], {"shell": ESCAPE.format(digits)}]
+    argv = [sys.executable, "-c", _ASKED_SUPERVISOR, stage.program(over), stage.session, str(stage.folder)]
+    supervisor = subprocess.Popen(argv)
+    until(lambda: escaped(digits))
+    supervisor.send_signal(signal.SIGKILL)
+    supervisor.wait()
+    until(lambda: not [each for each in marked(stage.session) if "wire_program.py" in " ".join(each.cmdline())])
+    (process,) = escaped(digits)
+    assert process in marked(stage.session)
+    end_marked(stage.session, grace=0.2)
+    assert not escaped(digits)
+
+
+_ASKED_SUPERVISOR = """
+import os, sys
+from pathlib import Path
+from intarsia.agents import Limits, Turn
+from intarsia.agents.claude import ClaudeDriver
+program, session, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+env = {**os.environ, "INTARSIA_SESSION": session, "INTARSIA_ROLE": "agent"}
+turn = Turn(session, "it-1", 1, "", folder, folder, env, Limits(0, 0, 10000))
+list(ClaudeDriver(command=program).start(turn).events())
+"""
 
 
 @pytest.mark.parametrize(

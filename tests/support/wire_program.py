@@ -4,6 +4,8 @@
     {"say": MESSAGE}         print it, with "$name" filled in
     {"raw": TEXT}            print that, as it is
     {"file": [NAME, TEXT]}   write a file
+    {"shell": COMMAND}       run it
+    {"await": NAME}          wait until that file is there
     {"hang": true}           do nothing any more, until the input ends
     {"signal": N}            end by this signal
     {"exit": N}              end so; without one it ends with 0 when its input does
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -55,6 +58,11 @@ def play(script: Path) -> None:
                 print(text, flush=True)
             case {"file": [name, text]}:
                 Path(name).write_text(text)
+            case {"shell": command}:
+                subprocess.run(["sh", "-c", command], check=True)
+            case {"await": name}:
+                while not Path(name).exists():
+                    time.sleep(0.005)
             case {"hang": True}:
                 sys.stdin.read()
             case {"signal": number}:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 Outcome = Literal[
     "completed",  # the agent ended its turn, and nothing says that something went wrong
@@ -116,6 +116,7 @@ class Turn:
 
     `conversation` is the vendor's id of the one to go on with, empty for a new one. When the agent wants to end its
     turn, drivers that can (`Capabilities.objects`) ask `objection` with its last words: text sends it back to work.
+    `lasting` says that the agent program may stay for a follow-up; whoever says so has to `close` what it started.
     """
 
     session: str
@@ -130,6 +131,7 @@ class Turn:
     approver: Approver = field(default_factory=Nobody)
     tools: tuple[Tool, ...] = ()
     objection: Callable[[str], str] | None = None
+    lasting: bool = False
 
     @property
     def prompt_file(self) -> Path:
@@ -243,6 +245,24 @@ class Running(Protocol):
         ...
 
 
+@runtime_checkable
+class Lasting(Running, Protocol):
+    """A turn whose program can stay after it (`Turn.lasting`), for a while, and be given the next prompt."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether it does; then it is all that is left of the session."""
+        ...
+
+    def follow_up(self, turn: Turn) -> bool:
+        """Go on with this turn, whose `events` are the next; false when the program is gone, or not fit for it."""
+        ...
+
+    def close(self) -> None:
+        """Let the program end, if it stays."""
+        ...
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """What a driver can do; `weaker` says in sentences what is not enforced with it, for people to read."""
@@ -251,6 +271,7 @@ class Capabilities:
     asks_shell: bool = False  # before every command that could write
     changes: bool = False  # an ask may be allowed with changes
     resumes: bool = False  # a later turn can go on with a conversation, also after a crash
+    stays: bool = False  # a follow-up may go on in the same process of the agent program
     adopts: bool = False  # a turn outlives its supervisor, and another one can follow it
     tools: bool = False  # the agent can call our tools
     objects: bool = False  # the agent can be sent back to work when it wants to end its turn

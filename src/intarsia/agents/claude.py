@@ -43,6 +43,7 @@ HOOKS = ("UserPromptSubmit", "PreToolUse", "Stop")
 # An approver may wait for a lease as long as the turn may last; without an answer until then it is a no.
 STRICT = {"timeout": 7 * 86_400, "onFailure": "block"}
 LOST = "No conversation found"
+OBJECTIONS = 5
 
 
 class ClaudeDriver:
@@ -54,6 +55,7 @@ class ClaudeDriver:
         resumes=True,
         tools=True,
         objects=True,
+        stays=True,
         usage=True,
         costs=True,
         weaker=("A command that was allowed does what it does with all rights that you have: there is no sandbox.",),
@@ -83,16 +85,12 @@ def program(command: str) -> str:
 
 
 class ClaudeTurn:
-    """One prompt to Claude Code, in a process of its own."""
+    """One prompt to Claude Code, and those that follow it while its process stays."""
 
     def __init__(self, turn: Turn, program: str, options: Sequence[str]) -> None:
         self._turn = turn
         self._program = program
         self._options = options
-        self._state = ""
-        self._retry_after: float | None = None
-        self._result: TurnEnd | None = None
-        self._answers: dict[str, Usage] = {}
         self._connect(turn.conversation)
 
     def events(self) -> Iterator[AgentEvent]:
@@ -106,17 +104,41 @@ class ClaudeTurn:
     def stop(self) -> None:
         self._wire.stop()
 
+    @property
+    def stays(self) -> bool:
+        return self._wire.stays
+
+    def follow_up(self, turn: Turn) -> bool:
+        def begin(turn: Turn) -> None:
+            self._set_out(turn)
+            self._prompt()
+
+        return turn.conversation == self._id and self._wire.follow_up(turn, begin)
+
+    def close(self) -> None:
+        self._wire.close()
+
     def _connect(self, conversation: str) -> None:
         self._id = conversation or str(uuid.uuid4())
-        self._scope = f"{self._id}/{uuid.uuid4().hex[:8]}"
         self._resumes = bool(conversation)
-        self._asked = False
-        self._wire = Wire(self._turn, self._argv(), self._env(), self._hear, died)
-        self._questions = Questions(self._turn.approver, changes=True, aside=self._wire.aside)
+        self._wire = Wire(self._turn, self._argv(), self._env(), self._hear, died, acts=acts)
+        self._set_out(self._turn)
         self._wire.begin()
         hooks = {name: [{"matcher": None, "hookCallbackIds": [name], **STRICT}] for name in HOOKS}
         begin = {"subtype": "initialize", "hooks": hooks}
         self._wire.send({"type": "control_request", "request_id": "initialize", "request": begin})
+
+    def _set_out(self, turn: Turn) -> None:
+        """Nothing is known of this turn yet."""
+        self._turn = turn
+        self._scope = f"{self._id}/{uuid.uuid4().hex[:8]}"
+        self._asked = False
+        self._state = ""
+        self._retry_after: float | None = None
+        self._result: TurnEnd | None = None
+        self._answers: dict[str, Usage] = {}
+        self._objected = 0
+        self._questions = Questions(turn.approver, changes=True, aside=self._wire.aside)
 
     def _argv(self) -> list[str]:
         servers = {SERVER: {"type": "sdk", "name": SERVER}} if self._turn.tools else {}
@@ -165,8 +187,11 @@ class ClaudeTurn:
         if took.get("hooks_applied") is False:
             return self._refuse("it did not take our hooks")
         self._wire.tell(Conversation(self._id))
+        return self._prompt()
+
+    def _prompt(self) -> None:
         prompt = {"role": "user", "content": self._turn.prompt}
-        return self._wire.send({"type": "user", "message": prompt, "parent_tool_use_id": None, "session_id": self._id})
+        self._wire.send({"type": "user", "message": prompt, "parent_tool_use_id": None, "session_id": self._id})
 
     def _examine(self, init: Json) -> None:
         servers = {server.get("name"): server.get("status") for server in init.get("mcp_servers", [])}
@@ -244,11 +269,12 @@ class ClaudeTurn:
 
     def _object(self, last_words: str, reply: Callable[[Json], None]) -> None:
         objection = self._turn.objection
-        if objection is None:
+        if objection is None or self._objected == OBJECTIONS:
             return reply({})
 
         def tell(done: Future[str]) -> None:
             problem = "" if done.exception() else done.result()  # the gate judges in any case
+            self._objected += bool(problem)
             reply({"decision": "block", "reason": problem} if problem else {})
 
         self._wire.aside.do(lambda: objection(last_words), tell)
@@ -269,6 +295,13 @@ class ClaudeTurn:
     def _reply(self, id: Any, answer: Json) -> None:
         kind = {"subtype": "error", **answer} if "error" in answer else {"subtype": "success", "response": answer}
         self._wire.send({"type": "control_response", "response": {"request_id": id, **kind}})
+
+
+def acts(message: Json) -> bool:
+    """Whether it does something, or asks for it, while it waits for a prompt."""
+    if message.get("subtype") == "session_state_changed":
+        return bool(message.get("state") != "idle")
+    return message.get("type") in ("assistant", "user", "control_request", "result")
 
 
 # Says that the conversation to go on with is not there; a new one is begun.

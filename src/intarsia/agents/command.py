@@ -15,7 +15,7 @@ from pathlib import Path
 
 from intarsia.agents import AgentEvent, Capabilities, Running, Said, Turn, TurnEnd, Unenforced, Waiting, reaper
 from intarsia.agents.confinement import UNCONFINED, Confinement
-from intarsia.agents.reaper import Held
+from intarsia.agents.reaper import Held, exit_code
 from intarsia.agents.supervision import GRACE, end_marked, marked
 from intarsia.errors import ConfigError, NotReady
 
@@ -56,15 +56,16 @@ class CommandDriver:
         return ""
 
     def start(self, turn: Turn) -> Running:
-        turn.exit_file.unlink(missing_ok=True)
         turn.output_file.unlink(missing_ok=True)
         template = self._command if turn.number == 1 else self._followup
         fed = any("{prompt" in part for part in template)
         given = Path("/dev/null") if fed else turn.prompt_file
         argv = self._confinement.wrap([_fill(part, turn) for part in template], turn)
-        held = reaper.start(
-            argv, given=given, exit_file=turn.exit_file, cwd=turn.workspace, env=turn.env, output=turn.output_file
-        )
+        with given.open("rb") as source, turn.output_file.open("ab") as sink:
+            sinks = {"output": sink.fileno(), "errors": sink.fileno()}
+            held = reaper.start(
+                argv, cwd=turn.workspace, env=turn.env, exit_file=turn.exit_file, given=source.fileno(), **sinks
+            )
         return Program(turn, held, self._confinement.missing)
 
     def adopt(self, turn: Turn) -> Running | None:
@@ -95,13 +96,17 @@ class Program:
                 return
             yield from self._news()
             if over:
-                if self._held is not None and self._held.alone:
-                    self._held.release()
+                self._let_go()
                 yield self._end()
                 return
 
     def stop(self, grace: float = GRACE) -> None:
         end_marked(self._turn.session, grace)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.let_go()
 
     def _wait(self) -> bool:
         """True when the program has ended; waits a tick otherwise."""
@@ -143,9 +148,8 @@ class Program:
 
     def _end(self) -> TurnEnd:
         message = self._tail.decode(errors="replace")
-        try:
-            code = int(self._turn.exit_file.read_text(encoding="ascii"))
-        except (FileNotFoundError, ValueError):
+        code = exit_code(self._turn.exit_file)
+        if code is None:
             return TurnEnd("killed", "Its process ended without an exit code.", message)
         if code in (128 + signal.SIGKILL, 128 + signal.SIGTERM):
             return TurnEnd("killed", f"It ended with signal {code - 128}.", message)

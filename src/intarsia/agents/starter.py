@@ -4,8 +4,8 @@ It makes each agent's shell a *sub-reaper* (prctl(2)): what the agent starts sta
 itself, forgets its environment and loses its parent. Only a process itself can ask for that, between fork and exec; to
 fork the supervisor takes long, for its memory, and is not safe, for its threads. So this one forks.
 
-Standard input is the channel: a byte with four descriptors (a request in JSON, then what becomes 0, 1 and 2, and 3) is
-answered with a line: the process's id. At its end this process ends; what it started goes on.
+Standard input is the channel: a byte with six descriptors (a request in JSON, then what becomes 0 to 4) is answered
+with a line: the process's id. At its end this process ends; what it started goes on.
 """
 
 import ctypes
@@ -19,6 +19,7 @@ from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PASSED = 5
 
 
 def serve() -> None:
@@ -27,7 +28,7 @@ def serve() -> None:
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else lambda *_: 0
     channel = socket.socket(fileno=0)
     while True:
-        byte, descriptors, _, _ = socket.recv_fds(channel, 1, 4)
+        byte, descriptors, _, _ = socket.recv_fds(channel, 1, 1 + PASSED)
         if not byte:
             return
         pid = os.fork()
@@ -41,7 +42,7 @@ def serve() -> None:
 def _become(prctl: Any, descriptors: list[int]) -> None:
     """In the child: turn into the program that is asked for. Never returns."""
     try:
-        request, given, output, done = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in descriptors)
+        request, *passed = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in descriptors)
         with open(request, "rb") as file:  # noqa: PTH123
             wanted = json.load(file)
         for number in (*HEEDED, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
@@ -49,9 +50,9 @@ def _become(prctl: Any, descriptors: list[int]) -> None:
         os.setsid()
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         os.chdir(wanted["cwd"])
-        for source, target in ((given, 0), (output, 1), (output, 2), (done, 3)):
+        for target, source in enumerate(passed):
             os.dup2(source, target)
-        os.closerange(4, 10)
+        os.closerange(PASSED, 64)
         os.execve(wanted["argv"][0], wanted["argv"], wanted["env"])
     finally:
         os._exit(127)

@@ -19,6 +19,7 @@ import psutil
 
 from intarsia.agents import Event, Limits, Running, ToolResult, ToolUse, TurnEnd, Waiting, reaper
 from intarsia.agents.environment import MARKER
+from intarsia.agents.reaper import lives
 
 GRACE = 5.0
 
@@ -127,7 +128,7 @@ def end_marked(session: str, grace: float = GRACE) -> int:
     seen: set[psutil.Process] = set()
     warned: set[psutil.Process] = set()
     deadline = time.monotonic() + grace
-    while family := {*marked(session), *filter(_lives, seen)}:
+    while family := {*marked(session), *filter(lives, seen)}:
         force = time.monotonic() > deadline
         shells = {process for process in family if process not in seen and _is_reaper(process)}
         for shell in shells - warned:
@@ -154,15 +155,8 @@ def _is_reaper(process: psutil.Process) -> bool:
 def _await_end(processes: Collection[psutil.Process], seconds: float) -> None:
     """Give them some time. Not by psutil.wait_procs: it takes a child's exit code, and its Popen then reads success."""
     deadline = time.monotonic() + seconds
-    while any(_lives(process) for process in processes) and time.monotonic() < deadline:
+    while any(lives(process) for process in processes) and time.monotonic() < deadline:
         time.sleep(0.005)
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _signal(process: psutil.Process, number: int) -> None:
