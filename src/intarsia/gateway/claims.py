@@ -10,16 +10,16 @@ from msgspec import Meta
 from intarsia.config import Agent, Config, Queue
 from intarsia.errors import InputError
 from intarsia.gateway.issues import Id, Note, One, queue_of
-from intarsia.gateway.leases import Holding
+from intarsia.gateway.leases import TTL, Holding
 from intarsia.gateway.operation import Answer, Caller, Given, Text, operation
-from intarsia.kernel import claims, issues, leases
+from intarsia.kernel import claims, issues
 from intarsia.kernel.database import Transaction
 
 PATIENCE = 1.5
 
 Ttl = Annotated[
     int,
-    Meta(ge=1, le=leases.MAX_TTL, description="Seconds without a sign of life; default: 1.5 times the heartbeat."),
+    Meta(description="Seconds without a sign of life; default: 1.5 times the heartbeat.", extra_json_schema=TTL),
 ]
 Lines = Annotated[list[Text], Meta(max_length=100)]
 

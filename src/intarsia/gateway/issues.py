@@ -18,6 +18,7 @@ Ids = Annotated[list[Text], Meta(max_length=1000)]
 Type = Literal["task", "bug", "feature", "chore", "epic"]
 Status = Literal["open", "in_progress", "blocked", "deferred", "closed"]
 Dependency = Literal["blocks", "parent-child", "related", "discovered-from"]
+Priority = Annotated[int, Meta(description="0 is the most urgent.", extra_json_schema={"minimum": 0, "maximum": 4})]
 Note = Annotated[Text, Meta(description="Why.")]
 
 
@@ -70,7 +71,9 @@ class New(Given):
     body: Annotated[Text, Meta(description="What is wanted.")] = ""
     acceptance: Annotated[Text, Meta(description="How to tell that it is done.")] = ""
     type: Type = "task"
-    priority: Annotated[int, Meta(ge=0, le=4, description="0 is the most urgent.")] = 2
+    priority: Annotated[
+        int, Meta(description="0 is the most urgent.", extra_json_schema={"minimum": 0, "maximum": 4})
+    ] = 2
     queue: Text = "default"
     labels: Ids = []
     claims: Annotated[list[Text], Meta(max_length=1000, description="Resources it expects to write.")] = []

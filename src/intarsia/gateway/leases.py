@@ -24,7 +24,8 @@ RESERVED = ("land", "workspace", "sync")
 Some = Annotated[list[Text], Meta(min_length=1, max_length=1000, description="URIs such as code:src/a.py#C.method.")]
 Names = Annotated[list[Text], Meta(max_length=1000, description="URIs such as code:src/a.py#Class.method.")]
 How = Annotated[Mode, Meta(description="insert, imports and append only add, and go with each other.")]
-Ttl = Annotated[int, Meta(ge=1, le=leases.MAX_TTL, description="Seconds until it ends by itself.")]
+TTL = {"minimum": 1, "maximum": leases.MAX_TTL}
+Ttl = Annotated[int, Meta(description="Seconds until it ends by itself.", extra_json_schema=TTL)]
 
 
 class Acquire(Given):

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from intarsia.clock import iso
 from intarsia.errors import UsageError
+from intarsia.gateway.leases import check_wait
 from intarsia.gateway.operation import Answer, Caller, Given, Seconds, Text, operation
 from intarsia.kernel import messages
 from intarsia.kernel.database import Transaction
@@ -17,7 +18,7 @@ from intarsia.kernel.messages import HUMAN, Message
 RECHECK = 1.0
 
 Limit = Annotated[int, Meta(ge=1, le=1000, description="At most so many.")]
-Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Id = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": 2**63 - 1})]
 
 
 class Letter(Answer, rename={"sender": "from"}):
@@ -139,6 +140,7 @@ def ask(caller: Caller, given: Ask) -> Answered:
     """Ask a person, and wait for the answer; it may come later."""
     if bool(given.question.strip()) == (given.id is not None):
         raise UsageError("Give a question, or the id of one that was asked.")
+    check_wait(given.wait)
     with caller.database.transaction() as tx:
         me = caller.identify(tx)
         asked = (

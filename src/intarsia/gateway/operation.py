@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from intarsia.workspace.repository import Repository
     from intarsia.workspace.shared import Tree
 
-Text = Annotated[str, Meta(pattern=r"^[^\u0000]*$")]
-Words = Annotated[str, Meta(pattern=r"^[^\u0000]*[^\u0000\s][^\u0000]*$")]
-Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+NO_NUL = r"^[^\u0000]*$"
+Text = Annotated[str, Meta(pattern=NO_NUL)]
+# What else is described is for the operations to refuse: they say it in words, and the same to commands without HTTP.
+Words = Annotated[str, Meta(pattern=NO_NUL, extra_json_schema={"pattern": r"^[^\u0000]*[^\u0000\s][^\u0000]*$"})]
+Seconds = Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 86_400})]
 
 
 class Given(Struct, forbid_unknown_fields=True, kw_only=True):

@@ -12,6 +12,7 @@ import msgspec
 from intarsia.errors import InputError, IntarsiaError, NotReady
 from intarsia.gateway import proof
 from intarsia.gateway.client import URL
+from intarsia.gateway.leases import check_wait
 from intarsia.gateway.operation import A, G, Operation
 from intarsia.gateway.proof import Challenge
 from intarsia.gateway.statuses import exit_code_of
@@ -117,5 +118,7 @@ def place_of(url: str) -> tuple[str, int]:
 
 
 def _patience(given: Any) -> float:
-    asked = [getattr(given, name, 0.0) for name in ("wait", "timeout")]
-    return PATIENCE + max(float(seconds) for seconds in asked)
+    asked = [float(getattr(given, name, 0.0)) for name in ("wait", "timeout")]
+    for seconds in asked:
+        check_wait(seconds)
+    return PATIENCE + max(asked)
