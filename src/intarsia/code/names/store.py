@@ -35,9 +35,11 @@ CREATE TABLE IF NOT EXISTS contents (
     id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, day INTEGER NOT NULL, units INTEGER NOT NULL,
     lines INTEGER NOT NULL, record BLOB NOT NULL
 );
-CREATE TABLE IF NOT EXISTS mentions (name INTEGER, content INTEGER, PRIMARY KEY (name, content)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS definitions (name INTEGER, content INTEGER, PRIMARY KEY (name, content)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS mentions (pair INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS definitions (pair INTEGER PRIMARY KEY);
 """
+# A pair is a name, as 32 bits with a sign, and behind it the id of a content.
+_CONTENTS = 1 << 32
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -101,8 +103,9 @@ class Store:
             self._many("INSERT OR IGNORE INTO contents (key, day, units, lines, record) VALUES (?, ?, ?, ?, ?)", rows)
             ids = self.known([key for key, _ in records])
             for table, names in (("mentions", _mentioned), ("definitions", _defined)):
-                pairs = sorted({(name, ids[key].id) for key, record in records for name in names(record)})
-                self._many(f"INSERT OR IGNORE INTO {table} VALUES (?, ?)", pairs)
+                pairs = sorted(pair for key, record in records for pair in _pairs(names(record), ids[key].id))
+                # As one text, since to bind a hundred thousand numbers takes longer than to read them.
+                self._all(f"INSERT OR IGNORE INTO {table} SELECT value FROM json_each(?)", [_numbers(pairs)])
         return ids
 
     def record(self, content: int) -> Record | None:
@@ -110,10 +113,10 @@ class Store:
         return _unpacked(rows[0][0]) if rows else None
 
     def mentioning(self, name: str) -> list[int]:
-        return [row[0] for row in self._all("SELECT content FROM mentions WHERE name = ?", [_number(name)])]
+        return self._contents("mentions", name)
 
     def defining(self, name: str) -> list[int]:
-        return [row[0] for row in self._all("SELECT content FROM definitions WHERE name = ?", [_number(name)])]
+        return self._contents("definitions", name)
 
     def keep(self, entries: Collection[Entry]) -> None:
         """Say once a day that these are in use, and drop what nobody used for a week."""
@@ -126,9 +129,14 @@ class Store:
             old = self._all("SELECT id, record FROM contents WHERE day < ?", [today - KEEP_DAYS])
             for content, packed in old:
                 record = _unpacked(packed)
-                self._many("DELETE FROM mentions WHERE name = ? AND content = ?", _pairs(_mentioned(record), content))
-                self._many("DELETE FROM definitions WHERE name = ? AND content = ?", _pairs(_defined(record), content))
+                for table, names in (("mentions", _mentioned), ("definitions", _defined)):
+                    self._many(f"DELETE FROM {table} WHERE pair = ?", zip(_pairs(names(record), content), strict=True))
             self._many("DELETE FROM contents WHERE id = ?", [(content,) for content, _ in old])
+
+    def _contents(self, table: str, name: str) -> list[int]:
+        first = _number(name) * _CONTENTS
+        rows = self._all(f"SELECT pair FROM {table} WHERE pair BETWEEN ? AND ?", [first, first + _CONTENTS - 1])
+        return [pair - first for (pair,) in rows]
 
     def _enter_wal(self) -> None:
         """Switching needs the file alone, and SQLite does not wait for that by itself."""
@@ -184,13 +192,17 @@ def _defined(record: Record) -> set[int]:
     return {_number(row.name) for row in record.units if row.defines}
 
 
-def _pairs(names: set[int], content: int) -> list[tuple[int, int]]:
-    return [(name, content) for name in names]
+def _pairs(names: set[int], content: int) -> list[int]:
+    return [name * _CONTENTS + content for name in names]
 
 
 def _number(name: str) -> int:
     """A name as 32 bits, so that no table of names is needed; the records tell apart what shares a number."""
-    return crc32(name.encode("utf-8", "surrogateescape"))
+    return crc32(name.encode("utf-8", "surrogateescape")) - (1 << 31)
+
+
+def _numbers(numbers: list[int]) -> str:
+    return msgspec.json.encode(numbers).decode()
 
 
 def _chunks(keys: list[str]) -> Iterator[list[str]]:
