@@ -11,6 +11,7 @@ from intarsia.code.conflicts.python_conflicts import broken
 from intarsia.code.conflicts.python_tree import Places, Tree
 from intarsia.code.conflicts.semantic import conflicts
 from intarsia.code.conflicts.source import SemanticConflict, Versions
+from intarsia.code.recent import forget
 from tests.support import breakage, corpus
 
 PACKAGES = ("mypy", "pip", "setuptools", "pygments", "_pytest", "rich", "hypothesis", "psycopg")
@@ -59,6 +60,7 @@ def _seeded(sources: dict[str, dict[str, bytes]]) -> Iterator[Result]:
     for files in sources.values():
         for seed in breakage.seeds(files, SEEDS):
             said: list[SemanticConflict] = []
+            forget()
             took.append(seconds(lambda seed=seed, said=said: said.extend(_conflicts(seed))))  # type: ignore[misc]
             kinds = [each.kind for each in said if each.provable]
             sort = f"{seed.name} → {seed.kind or 'nothing'}"

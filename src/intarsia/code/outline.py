@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from intarsia.code.languages import parse
+from intarsia.code.recent import Recent
 
 
 class Unit(Struct, gc=False):
@@ -82,10 +83,35 @@ def outline(data: bytes, language: str | None) -> Outline:
     return Outline(data, language, units, end, broken=root.has_error)
 
 
+def recall(data: bytes, language: str | None) -> Outline:
+    """The outline, made anew only where it is not one of those made last. It is others' too: not to be changed."""
+    return _recent(data, language) or whole(data)
+
+
+def recalled(data: bytes, language: str | None) -> Outline | None:
+    """The outline, if it is one of those made last."""
+    return _recent.known(data, language)
+
+
+def remember(made: Outline) -> Outline:
+    """Have an outline recalled that was made in another way."""
+    if made.language is not None:
+        _recent.learn(made, made.data, made.language)
+    return made
+
+
 def whole(data: bytes) -> Outline:
     """The file as one unit."""
     size = len(data)
     return Outline(data, None, [Unit("file", "", "", 0, 0, size)] if data else [], size)
+
+
+def _split(data: bytes, language: str | None) -> Outline | None:
+    made = outline(data, language)
+    return made if made.language is not None else None
+
+
+_recent = Recent(_split)
 
 
 def _tiles(data: bytes, units: list[Unit]) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from intarsia.code.conflicts.source import Files, SemanticConflict, Versions
 from intarsia.code.names.index import Place, plain
 from intarsia.code.names.links import family
 from intarsia.code.names.record import Record, Row, record_of
+from intarsia.code.recent import Recent
 
 # Names that so many classes have that the name alone says nothing.
 _COMMON = (
@@ -30,6 +31,7 @@ class _Side:
 
     def __init__(self, name: str, files: Files, base: Files) -> None:
         self.name = name
+        self._files, self._base = files, base
         paths = [path for path in files if files[path] != base.get(path)]
         self.after = _records(files, paths)
         self.before = _records(base, paths)
@@ -37,7 +39,7 @@ class _Side:
 
     def rows(self, path: str) -> tuple[dict[str, Row], dict[str, Row]]:
         """The definitions of a file by key, before and after."""
-        return _defining(self.before.get(path)), _defining(self.after.get(path))
+        return _definitions(path, self._base.get(path)), _definitions(path, self._files.get(path))
 
     @cached_property
     def removed(self) -> list[Place]:
@@ -95,10 +97,9 @@ def notices(versions: Versions, provable: Collection[SemanticConflict]) -> Itera
     """Those that no provable conflict says already."""
     said = {(each.path, _last(each.symbol)) for each in provable}
     ours, theirs = (_Side(name, versions.of(name), versions.base) for name in ("ours", "theirs"))
-    both = _records(versions.combined, versions.paths)
     found = list(_twice(ours, theirs))
     for user, changer in ((ours, theirs), (theirs, ours)):
-        uses = _Uses(user, changer, both)
+        uses = _Uses(user, changer, versions.combined)
         found += [*uses.of(changer.resigned, "signature"), *uses.of(changer.removed, "removed")]
     yield from (each for each in found if (each.path, _last(each.symbol)) not in said)
 
@@ -106,7 +107,7 @@ def notices(versions: Versions, provable: Collection[SemanticConflict]) -> Itera
 class _Uses:
     """What one side wrote that mentions what the other changed, and still does in the combination."""
 
-    def __init__(self, user: _Side, changer: _Side, both: dict[str, Record]) -> None:
+    def __init__(self, user: _Side, changer: _Side, both: Files) -> None:
         self.user = user
         self.changer = changer
         self.both = both
@@ -136,7 +137,7 @@ class _Uses:
     def uses(self, path: str, record: Record, row: Row, words: set[str], kind: str) -> bool:
         """What was removed must be mentioned anew: of what mentioned it before, the other side took care."""
         known = _words_of(self.user.before.get(path), row.key) if kind == "removed" else set()
-        still = _words_of(self.both.get(path), row.key)
+        still = _words_of(_record(path, self.both.get(path)), row.key)
         meant = words | {_last(word) for word in words} if row.kind == "import" else words
         return not meant.isdisjoint({record.names[at] for at in row.words} & still - known)
 
@@ -170,7 +171,7 @@ def _words_of(record: Record | None, key: str) -> set[str]:
 def _where(place: Place, changer: _Side) -> str:
     """Where a removed definition went: the same name elsewhere, or the same body under another name."""
     name = _last(place.key)
-    before = _defining(changer.before.get(place.path)).get(place.key)
+    before = changer.rows(place.path)[0].get(place.key)
     for there, row in changer.added:
         if row.name == name:
             return f"; it is {there.key} in {there.path} now"
@@ -181,6 +182,8 @@ def _where(place: Place, changer: _Side) -> str:
 
 def _twice(ours: _Side, theirs: _Side) -> Iterator[SemanticConflict]:
     """Helpers that both sides added: of the same name, or with the same body."""
+    if not theirs.added:
+        return
     common = {(p.path, p.key) for p, _ in ours.added} & {(p.path, p.key) for p, _ in theirs.added}
     other = {p.key: (p, row) for p, row in theirs.added if _is_helper(p, row) and (p.path, p.key) not in common}
     bodies = {row.body: (place, row) for place, row in other.values() if _is_long(row)}
@@ -210,15 +213,24 @@ def _is_function(row: Row) -> bool:
     return any(part in row.kind for part in ("function", "method", "constructor", "class", "struct"))
 
 
-def _defining(record: Record | None) -> dict[str, Row]:
+def _definitions(path: str, data: bytes | None) -> dict[str, Row]:
+    """By their keys."""
+    return (_recent_definitions(data, path) if data is not None else None) or {}
+
+
+def _defining(data: bytes, path: str) -> dict[str, Row]:
+    record = _record(path, data)
     return {plain(row.key): row for row in record.units if row.defines} if record else {}
 
 
+def _record(path: str, data: bytes | None) -> Record | None:
+    return _recent_record(data, path) if data is not None else None
+
+
 def _records(files: Files, paths: Collection[str]) -> dict[str, Record]:
-    found = {}
-    for path in paths:
-        data = files.get(path)
-        record = record_of(path, data) if data is not None else None
-        if record is not None:
-            found[path] = record
-    return found
+    found = ((path, _record(path, files.get(path))) for path in paths)
+    return {path: record for path, record in found if record is not None}
+
+
+_recent_record = Recent[Record](lambda data, path: record_of(path, data))
+_recent_definitions = Recent(_defining)

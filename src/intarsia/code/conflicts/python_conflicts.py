@@ -17,7 +17,7 @@ def broken(versions: Versions, standard: Collection[str] = sys.stdlib_module_nam
     files = [path for path in versions.paths if _is_python(path)]
     if not files:
         return
-    places = Places({*versions.rest.paths, *versions.paths}, standard)
+    places = Places(versions.paths, standard, versions.rest)
     trees = {side: Tree(places, versions.of(side), versions.rest) for side in ("ours", "theirs", "combined")}
     for user, changer in (("ours", "theirs"), ("theirs", "ours")):
         pair = _Pair(user, changer, trees, versions)
@@ -38,6 +38,8 @@ class _Pair:
         self._versions = versions
 
     def check(self, path: str) -> Iterator[SemanticConflict]:
+        if self._changer.read(path) in (self._user.read(path), self._both.read(path)):
+            return  # what is used here, the changer's version uses as well
         both, user = self._both.module(path), self._user.module(path)
         if both is None or user is None:
             return

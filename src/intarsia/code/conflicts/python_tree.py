@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from intarsia.code.conflicts.python_calls import Signature
 from intarsia.code.conflicts.python_names import ANY, Call, Module, module_of
 from intarsia.code.conflicts.python_scopes import Binding
 from intarsia.code.conflicts.source import Rest
+from intarsia.code.recent import Recent
 
 _BUILT = (".so", ".pyd", ".pyx", ".pyc")
 _ROOTS = ("src", "lib", "python")
@@ -29,24 +31,50 @@ class Definition(Struct, frozen=True):
 
 
 class Places:
-    """All paths that any version of the repository has, by the name of the module that each could be."""
+    """All paths that any version of the repository has, by the name of the module that each could be.
 
-    def __init__(self, paths: Collection[str], standard: Collection[str] = sys.stdlib_module_names) -> None:
+    `rest` are the base's; they are asked for when the first name is looked up.
+    """
+
+    def __init__(
+        self, paths: Collection[str], standard: Collection[str] = sys.stdlib_module_names, rest: Rest | None = None
+    ) -> None:
         self.standard = standard
-        self.by_name: dict[str, list[str]] = {}
-        self.folders: set[str] = set()
+        self._paths = paths
+        self._rest = rest
         self._modules: dict[bytes, Module | None] = {}
-        for path in paths:
-            place = PurePosixPath(path)
-            self.folders.update(map(str, place.parents))
-            name = place.parent.name if place.name == "__init__.py" else place.name.partition(".")[0]
-            self.by_name.setdefault(name, []).append(path)
+
+    @cached_property
+    def by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for path in self._all:
+            folder, _, file = path.rpartition("/")
+            name = folder.rpartition("/")[2] if file == "__init__.py" else file.partition(".")[0]
+            found.setdefault(name, []).append(path)
+        return found
+
+    @cached_property
+    def folders(self) -> set[str]:
+        found = {"."} if self._all else set()
+        for path in self._all:
+            folder = path.rpartition("/")[0]
+            while folder and folder not in found:
+                found.add(folder)
+                folder = folder.rpartition("/")[0]
+        return found
+
+    @cached_property
+    def _all(self) -> Collection[str]:
+        return {*self._paths, *(self._rest.paths if self._rest is not None else ())}
 
     def module(self, data: bytes) -> Module | None:
         """What a content binds and uses, read once; None when it is no Python."""
         if data not in self._modules:
-            self._modules[data] = module_of(data)
+            self._modules[data] = _recent(data)
         return self._modules[data]
+
+
+_recent = Recent(module_of)
 
 
 class Tree:

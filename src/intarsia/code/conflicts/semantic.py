@@ -17,7 +17,7 @@ from intarsia.code.conflicts.python_names import error_line
 from intarsia.code.conflicts.source import Files, Nothing, Rest, SemanticConflict, Versions
 from intarsia.code.languages import OVERLOADING, language_of
 from intarsia.code.merging.merge import Merged, merge
-from intarsia.code.outline import Outline, Unit, outline
+from intarsia.code.outline import Outline, Unit, recall
 
 UNKNOWN = b"\0"  # the content of a file that could not be combined: nothing is certain about it
 _FUNCTION = re.compile(r"function|method|constructor")
@@ -78,13 +78,13 @@ def _error(data: bytes, language: str) -> int:
     """The line of an error of syntax, or 0."""
     if language == "python":
         return error_line(data)
-    return int(outline(data, language).broken)
+    return int(recall(data, language).broken)
 
 
 def _twice(versions: Versions) -> Iterator[SemanticConflict]:
     for path, language, ours, theirs, data in _made_by_both(versions):
-        now = outline(data, language)
-        counts = [_definitions(each) for each in (now, outline(ours, language), outline(theirs, language))]
+        now = recall(data, language)
+        counts = [_definitions(each) for each in (now, recall(ours, language), recall(theirs, language))]
         for definition, times in counts[0].items():
             if times > 1 and times > max(count[definition] for count in counts[1:]):
                 yield _defined_twice(path, now, definition[0], times)

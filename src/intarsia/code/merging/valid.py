@@ -20,7 +20,7 @@ from intarsia.code.identity import without_ordinals
 from intarsia.code.languages import OVERLOADING, parse
 from intarsia.code.merging import lines
 from intarsia.code.merging.independence import WITH_LOOSE_COMMENTS, binds
-from intarsia.code.outline import Outline, Unit, outline
+from intarsia.code.outline import Outline, Unit, recall
 
 Source = bytes | Outline
 Counts = Counter[bytes]
@@ -66,7 +66,7 @@ def check(
 
 
 def outlined(source: Source, language: str | None) -> Outline:
-    return source if isinstance(source, Outline) else outline(source, language)
+    return source if isinstance(source, Outline) else recall(source, language)
 
 
 def uncounted(base: bytes, ours: bytes, theirs: bytes, result: bytes) -> list[bytes]:
