@@ -32,6 +32,7 @@ from intarsia.agents import (
 from intarsia.agents.claude import ClaudeDriver
 from intarsia.agents.codex import CodexDriver
 from intarsia.agents.environment import MARKER
+from intarsia.agents.following import Following
 from intarsia.agents.supervision import end_marked, marked
 from intarsia.errors import InputError
 from intarsia.testing import ModelServer, Step
@@ -349,6 +350,25 @@ def test_a_subagent_is_asked_too_and_waited_for(bench: Bench) -> None:
     assert end(events).outcome == "completed"
     assert bench.there() == {"inner.txt"}
     assert [ask.edits[0].path.name for ask in bench.approver.asked if ask.kind == "edit"] == ["inner.txt"]
+
+
+def test_a_follow_up_goes_on_in_the_same_process_and_is_counted_once(bench: Bench) -> None:
+    following = Following(bench.driver)
+    first = list(following.start(bench.turn(bench.write("a.txt", "x"), DONE)).events())
+    assert end(first).outcome == "completed"
+    assert following.stays
+    before = marked(bench.session, "agent")
+    turn = bench.turn(bench.write("b.txt", "y"), Step(text="More."), number=2, conversation=conversation(first))
+    second = list(following.start(turn).events())
+    assert end(second) == TurnEnd("completed", "", "More.")
+    assert set(before) <= set(marked(bench.session, "agent"))
+    assert bench.there() == {"a.txt", "b.txt"}
+    assert [ask.edits[0].path.name for ask in bench.approver.asked if ask.kind == "edit"] == ["a.txt", "b.txt"]
+    (usage,) = used(second).values()
+    assert (usage.input, usage.output) == (4000, 200)
+    if usage.cost is not None:
+        assert usage.cost == pytest.approx(2 * (used(first)[usage.scope].cost or 0))
+    following.close()
 
 
 def test_the_program_gets_the_environment_of_its_turn_and_nothing_else(

@@ -58,6 +58,7 @@ class CodexDriver:
         asks_shell=True,
         resumes=True,
         tools=True,
+        stays=True,
         guides=("AGENTS.md",),
         usage=True,
         weaker=(
@@ -92,15 +93,12 @@ def program(command: str) -> str:
 
 
 class CodexTurn:
-    """One prompt to Codex, in a process of its own."""
+    """One prompt to Codex, and those that follow it while its process stays."""
 
     def __init__(self, turn: Turn, program: str, model: str, options: Sequence[str]) -> None:
         self._turn = turn
         self._model = model
         self._thread = turn.conversation
-        self._turn_id = ""
-        self._last_words = ""
-        self._changes: dict[str, Sequence[Json]] = {}
         self._key = next((turn.env[name] for name in KEYS if turn.env.get(name)), "")
         # A key is for this process only, and goes into no file.
         store = ["-c", 'cli_auth_credentials_store="ephemeral"'] if self._key else []
@@ -115,12 +113,34 @@ class CodexTurn:
     def stop(self) -> None:
         self._wire.stop()
 
+    @property
+    def stays(self) -> bool:
+        return self._wire.stays
+
+    def follow_up(self, turn: Turn) -> bool:
+        def begin(turn: Turn) -> None:
+            self._set_out(turn)
+            self._prompt()
+
+        return turn.conversation == self._thread and self._wire.follow_up(turn, begin)
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def _set_out(self, turn: Turn) -> None:
+        """Nothing is known of this turn yet."""
+        self._turn = turn
+        self._turn_id = ""
+        self._last_words = ""
+        self._changes: dict[str, Sequence[Json]] = {}
+        self._questions = Questions(turn.approver, aside=self._wire.aside)
+
     def _connect(self) -> None:
         self._starts += 1
         self._spoke = False
         self._calls: list[Callable[[Json], None]] = []
-        self._wire = Wire(self._turn, self._argv, self._turn.env, self._hear, self._gone)
-        self._questions = Questions(self._turn.approver, aside=self._wire.aside)
+        self._wire = Wire(self._turn, self._argv, self._turn.env, self._hear, self._gone, acts=acts)
+        self._set_out(self._turn)
         self._wire.begin()
         client = {"name": "intarsia", "title": "intarsia", "version": intarsia.__version__}
         self._call("initialize", {"clientInfo": client, "capabilities": {"experimentalApi": True}}, self._begin)
@@ -159,7 +179,7 @@ class CodexTurn:
             settings["model"] = self._model
         if self._thread:
             known = {**settings, "threadId": self._thread, "excludeTurns": True}
-            return self._call("thread/resume", known, self._prompt, lambda _: self._start(settings))
+            return self._call("thread/resume", known, self._opened, lambda _: self._start(settings))
         return self._start(settings)
 
     def _start(self, settings: Json) -> None:
@@ -167,9 +187,9 @@ class CodexTurn:
             {"type": "function", "name": tool.name, "description": tool.description, "inputSchema": dict(tool.schema)}
             for tool in self._turn.tools
         ]
-        self._call("thread/start", {**settings, "dynamicTools": tools}, self._prompt)
+        self._call("thread/start", {**settings, "dynamicTools": tools}, self._opened)
 
-    def _prompt(self, opened: Json) -> None:
+    def _opened(self, opened: Json) -> None:
         """The thread is there. Only if it asks, it gets its prompt."""
         sandbox = (opened.get("sandbox") or {}).get("type")
         policy, reviewer = opened.get("approvalPolicy"), opened.get("approvalsReviewer")
@@ -178,8 +198,11 @@ class CodexTurn:
         self._thread = opened["thread"]["id"]
         self._model = str(opened.get("model") or self._model)
         self._wire.tell(Conversation(self._thread))
+        return self._prompt()
+
+    def _prompt(self) -> None:
         given = [{"type": "text", "text": self._turn.prompt}]
-        return self._call("turn/start", {"threadId": self._thread, "input": given}, self._started_turn)
+        self._call("turn/start", {"threadId": self._thread, "input": given}, self._started_turn)
 
     def _started_turn(self, started: Json) -> None:
         self._turn_id = started["turn"]["id"]
@@ -289,6 +312,11 @@ class CodexTurn:
 
 # Says that the program is to be started again.
 _AGAIN = TurnEnd("failed", "It did not start.")
+
+
+def acts(message: Json) -> bool:
+    """Whether it does something, or asks for it, while it waits for a prompt."""
+    return ("id" in message and "method" in message) or message.get("method") in ("turn/started", "item/started")
 
 
 def edits(changes: Sequence[Json]) -> Iterator[Edit]:

@@ -1,0 +1,193 @@
+"""A follow-up in the process of the turn before it, where that stays; in a new one where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import pytest
+
+from intarsia.agents import AgentEvent, Conversation, Driver, Running, Turn, TurnEnd, Usage, Waiting, wire
+from intarsia.agents.claude import ClaudeDriver
+from intarsia.agents.following import Following
+from intarsia.agents.supervision import end_marked, marked
+from tests.agents.conftest import Script, Stage
+from tests.agents.test_claude import asked, begun, opening, result, uses, wants, words
+from tests.support.until import until
+
+Json = dict[str, Any]
+MODEL = {"inputTokens": 5, "outputTokens": 1}
+
+
+def again(text: str = "Go on.") -> list[Json]:
+    """The next prompt, to where the model is asked."""
+    return [{"hear": {"type": "user", "message": {"content": text}}}, *begun()[len(opening()) + 1 :]]
+
+
+class Session:
+    """The turns of one session of a program that is played from a script."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.conversation = ""
+        self.number = 0
+        self.following = Following(ClaudeDriver(command="none"))
+
+    def plays(self, script: Script, driver: Callable[[str], Driver] | None = None) -> None:
+        program = self.stage.program(script)
+        self.following = Following(driver(program) if driver else ClaudeDriver(command=program))
+
+    def turn(self, prompt: str, **more: Any) -> Turn:
+        self.number += 1
+        return self.stage.turn(prompt=prompt, number=self.number, conversation=self.conversation, **more)
+
+    def play(self, prompt: str, **more: Any) -> list[AgentEvent]:
+        return self.heard(self.following.start(self.turn(prompt, **more)))
+
+    def heard(self, running: Running) -> list[AgentEvent]:
+        events: list[AgentEvent] = [event for event in running.events() if not isinstance(event, Waiting)]
+        assert self.stage.unexpected == ""
+        self.conversation = next((each.id for each in events if isinstance(each, Conversation)), self.conversation)
+        return events
+
+    @property
+    def programs(self) -> list[psutil.Process]:
+        return [each for each in marked(self.stage.session) if "wire_program.py" in " ".join(each.cmdline())]
+
+
+@pytest.fixture
+def session(stage: Stage) -> Iterator[Session]:
+    made = Session(stage)
+    yield made
+    made.following.close()
+    until(lambda: not marked(stage.session))
+
+
+def end(events: list[AgentEvent]) -> TurnEnd:
+    assert isinstance(events[-1], TurnEnd)
+    return events[-1]
+
+
+def test_a_follow_up_goes_on_in_the_same_process(session: Session) -> None:
+    first = result("One.", modelUsage={"m": MODEL}, total_cost_usd=0.1)
+    both = {"inputTokens": 12, "outputTokens": 3}
+    second = [
+        wants("Write", file_path="/work/a.txt", content="x"),
+        {"hear": {"response": {"response": {"hookSpecificOutput": {"permissionDecision": "deny"}}}}},
+        words("Two.", id="m-2", usage={"input_tokens": 7, "output_tokens": 2}),
+        result("Two.", modelUsage={"m": both}, total_cost_usd=0.3),
+    ]
+    session.plays([*begun(), words("One.", id="m-1", usage={"input_tokens": 5}), first, *again(), *second])
+    assert end(session.play("Do it.")) == TurnEnd("completed", "", "One.")
+    assert session.following.stays
+    before = session.programs
+    events = session.play("Go on.")
+    assert end(events) == TurnEnd("completed", "", "Two.")
+    assert session.programs == before
+    assert len(before) == 1
+    used = {event.scope: event for event in events if isinstance(event, Usage)}
+    assert [(each.input, each.output, each.cost) for each in used.values() if each.input] == [(12, 3, 0.3)]
+    logs = [(session.stage.folder / f"output-{number}.log").read_text() for number in (1, 2)]
+    assert [log.split("\n")[0] for log in logs] == ["One.", "Two."]
+
+
+def test_the_approver_and_the_tools_are_those_of_its_own_turn(session: Session) -> None:
+    asks = [wants("Bash", command="ls"), {"hear": {"type": "control_response"}}]
+    session.plays([*begun(), *asks, result(), *again(), *asks, result()])
+    heard: list[int] = []
+
+    class Notes:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def answer(self, ask: Any, withdrawn: Any) -> Any:
+            heard.append(self.number)
+            raise OSError
+
+    session.play("Do it.", approver=Notes(1))
+    session.play("Go on.", approver=Notes(2))
+    assert heard == [1, 2]
+
+
+def test_without_a_hook_a_follow_up_is_ended_too(session: Session) -> None:
+    unasked = [again()[0], uses("Write", file_path="/work/a.txt", content="x")]
+    session.plays([*begun(), result(), *unasked, {"hang": True}])
+    session.play("Do it.")
+    assert end(session.play("Go on.")).outcome == "unguarded"
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        {"exit": 0},
+        {"signal": 9},
+        asked("PreToolUse", tool_name="Bash", tool_input={"command": "ls"}),
+        uses("Bash", command="ls"),
+        {"say": {"type": "system", "subtype": "session_state_changed", "state": "running"}},
+    ],
+    ids=["it ended", "it was killed", "it asks", "it acts", "it begins by itself"],
+)
+def test_one_that_is_gone_or_acts_by_itself_is_replaced(session: Session, then: Json) -> None:
+    gone = session.stage.folder / "go"
+    session.plays([*begun(), result(), {"await": str(gone)}, then, {"hang": True}])
+    session.play("Do it.")
+    before = session.programs
+    gone.touch()
+    until(lambda: not session.following.stays)
+    until(lambda: not session.programs)
+    gone.unlink()
+    assert end(session.play("Do it.")) == TurnEnd("completed", "", "Done.")
+    assert f"--resume={session.conversation}" in session.stage.arguments
+    assert before[0] not in session.programs
+    gone.touch()
+
+
+def test_one_that_left_something_running_does_not_stay(session: Session) -> None:
+    session.plays([*begun(), {"shell": "setsid sleep 600 >/dev/null 2>&1 &"}, result()])
+    assert end(session.play("Do it.")).outcome == "completed"
+    assert not session.following.stays
+    assert session.programs == []
+    assert end_marked(session.stage.session) == 1
+
+
+def test_it_stays_only_so_long(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "LASTS", 0.2)
+    session.plays([*begun(), result()])
+    session.play("Do it.")
+    until(lambda: not session.programs)
+    assert not session.following.stays
+
+
+def test_in_other_surroundings_it_is_started_anew(session: Session) -> None:
+    session.plays([*begun(), result()])
+    session.play("Do it.")
+    (before,) = session.programs
+    turn = session.turn("Do it.")
+    session.heard(session.following.start(replace(turn, env={**turn.env, "PORT": "2"})))
+    assert [each for each in session.programs if each != before] == session.programs
+
+
+def test_the_turn_of_which_the_environment_tells_may_be_another(session: Session) -> None:
+    session.plays([*begun(), result(), *again(), result()])
+    turn = session.turn("Do it.")
+    session.heard(session.following.start(replace(turn, env={**turn.env, "INTARSIA_TURN": "1"})))
+    before, turn = session.programs, session.turn("Go on.")
+    session.heard(session.following.start(replace(turn, env={**turn.env, "INTARSIA_TURN": "2"})))
+    assert session.programs == before
+
+
+def test_a_turn_that_failed_leaves_no_program(session: Session) -> None:
+    session.plays([*begun(), result(is_error=True)])
+    assert end(session.play("Do it.")).outcome == "failed"
+    assert not session.following.stays
+    assert session.programs == []
+
+
+def test_closed_it_leaves_nothing(session: Session) -> None:
+    session.plays([*begun(), result()])
+    session.play("Do it.")
+    session.following.close()
+    assert not session.following.stays
+    assert session.programs == []
