@@ -43,6 +43,12 @@ def touched(base: Outline, new: bytes) -> list[Change]:
 
     Of blanks that are no unit's lead the change is a `lead` without a key. Only equal texts have no changes.
     """
+    changes = each_touched(base, new)
+    return [FILE] if _is_reformatting(base, changes) else changes
+
+
+def each_touched(base: Outline, new: bytes) -> list[Change]:
+    """The same unit by unit, however many changed: of a text that was made in several steps."""
     if new == base.data:
         return []
     if base.language is None or not base.data or not new:
@@ -51,7 +57,7 @@ def touched(base: Outline, new: bytes) -> list[Change]:
     changes = list(dict.fromkeys(_changes(base, new, base.language, found)))
     if all(change.kind == "lead" for change in changes) and not _is_blank(base.data, new, found):
         return [FILE]
-    return [FILE] if _is_reformatting(base, changes) else changes or [Change("lead", "")]
+    return changes or [Change("lead", "")]
 
 
 def _changes(base: Outline, new: bytes, language: str, found: Window) -> list[Change]:

@@ -19,6 +19,7 @@ from intarsia.gateway.operation import Answer, Caller, Given, Site, operation
 from intarsia.kernel import leases
 from intarsia.kernel.database import Transaction
 from intarsia.kernel.sessions import Session
+from intarsia.run import held
 from intarsia.run.approver import SharedApprover, WorkspaceApprover
 from intarsia.run.guard import Guard
 from intarsia.run.place import Place, Seated
@@ -27,6 +28,8 @@ from intarsia.workspace.policy import Policy
 
 Program = Literal["claude", "codex"]
 OURS = "mcp__intarsia__"
+LONGEST_WAIT = 20
+"""Seconds that a hook waits for what another holds: both programs take a hook that is too slow for a yes."""
 
 
 class Use(Given):
@@ -101,4 +104,6 @@ def _guard(site: Site, session: Session, slot: str) -> tuple[Guard, Place]:
         place = worktree_of(site, session)
     env = {**environment.base(), "TMPDIR": str(place.tmp), "XDG_CACHE_HOME": str(place.cache)}
     policy = Policy.of(site.config.policy, env, shared=shared)
-    return Guard(policy, place.path, (SharedApprover if shared else WorkspaceApprover)(place)), place
+    arbiter = held.arbiter(site.database, site.config, session.id, shared=shared, longest=LONGEST_WAIT)
+    approver = SharedApprover(place) if shared else WorkspaceApprover(place, arbiter)
+    return Guard(policy, place.path, approver), place

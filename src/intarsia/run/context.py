@@ -17,6 +17,7 @@ from intarsia.agents import Driver, Tool
 from intarsia.config import Agent, Config
 from intarsia.kernel.database import Database
 from intarsia.kernel.sessions import Session
+from intarsia.run.line import Line
 from intarsia.run.progress import Reporter
 from intarsia.run.prompts import Prompts
 from intarsia.workspace.landing import Landing
@@ -63,6 +64,7 @@ class Context:
     parent: Session | None = None
     fallback: tuple[Worker, ...] = ()
     prompts: Prompts = field(default_factory=lambda: Prompts({}))
+    line: Line = field(default_factory=Line)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from intarsia.agents import Approver, Tool, environment
 from intarsia.agents.supervision import end_marked, spawn
 from intarsia.errors import GitError
 from intarsia.kernel import sessions
 from intarsia.kernel.database import Transaction
+from intarsia.kernel.modes import Mode
 from intarsia.kernel.sessions import Session
-from intarsia.run import checks
+from intarsia.run import checks, held
 from intarsia.run.approver import WorkspaceApprover
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
+from intarsia.run.held import Comparison
 from intarsia.run.place import Place
 from intarsia.workspace import pool
 from intarsia.workspace.git import shown
@@ -59,7 +61,31 @@ class Desk:
 
     def approver(self, place: Place) -> Approver:
         """Who answers the agent when it asks before it changes something."""
-        return WorkspaceApprover(place)
+        context = self._context
+        return WorkspaceApprover(place, held.arbiter(context.database, context.config, self._claimed.id, shared=False))
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the session's work is where its agent would go on with it."""
+        return True
+
+    @property
+    def reconciling(self) -> str:
+        """What an agent is to do about a conflict with what landed."""
+        return "Merge that branch, so that both changes hold."
+
+    def comparison(self) -> Comparison:
+        """What the session's commits change, beside what it holds."""
+        return Comparison(self._context, self._claimed, self._changed)
+
+    def _changed(self) -> Mapping[str, Mode]:
+        from intarsia.workspace.appending import needs_between  # and with it the grammars
+        from intarsia.workspace.changed import changed
+
+        found: dict[str, Mode] = {}
+        for one in changed(self._repository, self.base, self.head, self._context.landing.tip()):
+            found |= needs_between(one.path, one.before, one.after)
+        return found
 
     def tools(self) -> tuple[Tool, ...]:
         """What the agent may call to change files, where it can't do that by itself."""

@@ -12,27 +12,29 @@ from dataclasses import dataclass
 
 from intarsia.agents import Running, Turn, TurnEnd
 from intarsia.agents.supervision import end_marked, watch
-from intarsia.config import Check
 from intarsia.errors import Aborted, GitError, StaleLease
 from intarsia.kernel import issues, sessions
 from intarsia.kernel.database import Transaction
 from intarsia.kernel.issues import Issue
-from intarsia.kernel.leases import Lease
 from intarsia.kernel.sessions import Session
-from intarsia.run import checks, clashes, guides, mail, prompts, room, service
-from intarsia.run.checks import Bench, Evidence
+from intarsia.run import clashes, guides, mail, prompts, room, service
+from intarsia.run.checks import Evidence
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
 from intarsia.run.desk import make_desk
 from intarsia.run.gate import Gate
+from intarsia.run.held import NotHeld
+from intarsia.run.lander import Lander
 from intarsia.run.limits import Reached
+from intarsia.run.line import Entry
 from intarsia.run.outcomes import HANDLING
 from intarsia.run.place import Place
+from intarsia.run.proof import Proof, RedCombination
 from intarsia.run.resolution import Resolution, add_named_dependency, in_message, make
 from intarsia.run.seat import Seat
 from intarsia.run.service import Unserved
 from intarsia.workspace.git import was_killed
-from intarsia.workspace.landing import Candidate, InTheWay, MergeConflict, NothingToLand, Work
+from intarsia.workspace.landing import InTheWay, MergeConflict, NothingToLand, Work
 from intarsia.workspace.worktree import Inspection, Worktree
 
 DIFF_SHOWN = 8_000
@@ -54,14 +56,6 @@ class BrokenOff(Exception):
     """The agent's turn was broken off, and can be gone on with."""
 
 
-class RedCombination(Exception):
-    """A check fails on the combination with what landed meanwhile."""
-
-    def __init__(self, evidence: Evidence) -> None:
-        super().__init__(evidence.summary)
-        self.evidence = evidence
-
-
 class Pipeline:
     """Drives one session; `inherited` says that another supervisor began it."""
 
@@ -73,6 +67,8 @@ class Pipeline:
         self._folder = context.folder(session.id)
         self._desk = make_desk(context, self._claimed, lambda text: self._report(self._row.stage, text))
         self._seat = Seat(context, self._claimed, self._desk)
+        self._proof = Proof(context, self._claimed, self._desk, self._report)
+        self._lander = Lander(context, self._claimed, self._desk, self._proof, self._report)
         self._gate = Gate(context.repository, context.config, context.target)
         self._commit = ""
         self._goes_on = False
@@ -231,86 +227,45 @@ class Pipeline:
         if self._inherited:
             self._desk.restart()
         [tree] = self._context.repository.trees(self._desk.head)
-        failure = None if self._has_passed(tree) else self._run_checks(tree, self._desk.bench())
+        failure = None if self._unchecked else self._proof.failure(tree, self._desk.bench)
         if failure is None:
             return self._claimed.advance("landing")
         self._desk.clean()
         return self._follow_up(_explain(failure))
 
-    def _run_checks(self, tree: str, worktree: Worktree) -> Evidence | None:
-        bench = Bench(worktree.path, self._desk.env(worktree), self._folder, self._claimed.stopped)
-        return checks.run_all(
-            self._context.database,
-            bench,
-            self._checks(),
-            tree,
-            self._row.id,
-            fence=self._claimed.fence(),
-            started=lambda name: self._report(self._row.stage, name),
-        )
+    @property
+    def _unchecked(self) -> bool:
+        return self._row.resolution is not None and self._row.resolution["kind"] == "docs_only"
 
-    def _has_passed(self, tree: str) -> bool:
-        with self._context.database.read() as tx:
-            return all(checks.has_passed(tx, tree, name, check) for name, check in self._checks().items())
-
-    def _checks(self) -> dict[str, Check]:
-        docs_only = self._row.resolution is not None and self._row.resolution["kind"] == "docs_only"
-        return {} if docs_only else self._context.config.check_list()
-
-    # Landing: alone on the branch, combine with what landed meanwhile, check that too, and move the branch.
+    # Landing: with all others that wait, combine with what landed meanwhile, check that too, and move the branch.
 
     def _land(self) -> None:
         self._report("landing", "waiting for its turn")
-        queue = f"land:{self._context.target}"
         work = Work(self._issue.id, self._row.id, self._issue.title, self._desk.base, self._desk.head)
+        entry = Entry(work, self._claimed, self._desk.comparison(), self._unchecked, self._inherited)
         try:
-            tried = self._inherited
-            while not self._commit:
-                lease = self._claimed.wait_for(queue)
-                self._report("landing")
-                self._commit = self._try_to_land(work, lease, tried)
-                tried = True
+            if not entry.tried:  # not while others wait for us in the queue
+                entry.comparison.settle(patient=True)
+            self._commit = self._context.line.land(entry, self._lander.lead, self._claimed.stopped)
             self._finish()
         except MergeConflict as conflict:
             explained = clashes.explain(conflict.clashes, lambda path: self._context.landing.issues_since(work, path))
-            self._hand_back(
-                f"{conflict.message} Merge that branch, so that both changes hold.\n\n{explained}", conflict.other
-            )
+            self._hand_back(f"{conflict.message} {self._desk.reconciling}\n\n{explained}", conflict.other)
         except clashes.BrokenTogether as together:
             self._hand_back(f"{together}\n\n{together.explained}", self._landed_since())
         except RedCombination as red:
             self._hand_back(f"Together with what landed meanwhile, {_explain(red.evidence)}", self._landed_since())
         except NothingToLand as nothing:
             self._follow_up(nothing.message)
-        finally:
-            self._claimed.release(queue)
+        except NotHeld as others:
+            self._wait_for_others(others)
 
-    def _try_to_land(self, work: Work, lease: Lease, tried: bool) -> str:
-        """The commit that landed, perhaps in an earlier try; nothing when the branch moved meanwhile."""
-        landing = self._context.landing
-        tip = landing.tip()
-        if tried and (landed := landing.landed(work, tip)):
-            return landed
-        candidate = landing.combine(work, tip)
-        self._check_combination(candidate)
-        if self._claimed.still_holds(lease) and landing.advance(candidate):
-            return candidate.commit
-        return ""
-
-    def _check_combination(self, candidate: Candidate) -> None:
-        """Run the checks on the tree that would land, unless all passed on it before.
-
-        Raises RedCombination, or BrokenTogether for what needs no check to be proven.
-        """
-        if candidate.broken:
-            self._claimed.record("broken_together", found=[clashes.said(each) for each in candidate.broken])
-            clashes.require_whole(candidate.broken, self._context.config.land.broken)
-        if self._has_passed(candidate.tree):
-            return
-        self._report("landing", "checking the combination")
-        failure = self._run_checks(candidate.tree, self._desk.show(candidate.commit))
-        if failure is not None:
-            raise RedCombination(failure)
+    def _wait_for_others(self, others: NotHeld) -> None:
+        """Return the work to its agent, who may as well bring it again as it is."""
+        if not self._desk.is_in_place:
+            raise InTheWay(f"Ready to land, but {others.holders}", hint="When that is done: intarsia run")
+        self._claimed.update(progress="")
+        self._follow_up(str(others))
 
     def _finish(self) -> None:
         """The work is on the branch: close the issue, and leave nothing behind."""

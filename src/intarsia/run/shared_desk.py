@@ -13,6 +13,7 @@ from intarsia.run.approver import SharedApprover
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
 from intarsia.run.desk import Desk
+from intarsia.run.held import Comparison
 from intarsia.run.place import Place, Seated
 from intarsia.workspace import hooked, pool
 from intarsia.workspace.commits import SessionCommits
@@ -77,6 +78,18 @@ class SharedDesk(Desk):
 
     def approver(self, place: Place) -> Approver:
         return SharedApprover(place)
+
+    @property
+    def is_in_place(self) -> bool:
+        return not self.portion.is_out()
+
+    @property
+    def reconciling(self) -> str:
+        return "Change your part so that both hold, and commit it by `intarsia commit`."
+
+    def comparison(self) -> Comparison:
+        """What the session's part changes was held when it was changed; some of it may have been lost since."""
+        return Comparison(self._context, self._claimed, self.portion.needed, arbitrated=True)
 
     def env(self, place: Place) -> dict[str, str]:
         """The agent's git is kept from the branches; that of checks works in a repository of its own."""

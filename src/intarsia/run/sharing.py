@@ -5,8 +5,9 @@ from __future__ import annotations
 from intarsia.config import Config
 from intarsia.kernel import events, leases, messages, sessions
 from intarsia.kernel.database import Database, Transaction
-from intarsia.kernel.overlap import Advised, Arbiter, Overlapping, Refused, policy_of
+from intarsia.kernel.overlap import Advised, Overlapping, Refused
 from intarsia.kernel.sessions import Session
+from intarsia.run import held
 from intarsia.workspace.commits import Branch, SessionCommits
 from intarsia.workspace.joining import Overlap
 from intarsia.workspace.portion import Portion
@@ -65,8 +66,7 @@ def give_way(portion: Portion, commits: SessionCommits, label: str) -> tuple[str
 
 def arbiter(database: Database, config: Config, session: str, *, shared: bool = True) -> Asked:
     """Takes leases for a session, which last until it ends; returns what it should know, raises Overlapping."""
-    policy = policy_of(config.run.on_overlap, shared=shared)
-    asked = Arbiter(database, session, policy, ttl=config.run.lease, wait=config.workspace.wait)
+    asked = held.arbiter(database, config, session, shared=shared)
 
     def ask(needs: Needs) -> str:
         answer = asked.ask(needs, "editing")

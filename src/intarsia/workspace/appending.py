@@ -13,11 +13,14 @@ from msgspec import Struct
 
 from intarsia.code.leases import needs, uri
 from intarsia.code.merging.lines import split
-from intarsia.code.touched import Change
+from intarsia.code.touched import FILE, Change, each_touched
 from intarsia.code.window import window
 from intarsia.kernel.modes import Mode
 from intarsia.workspace.edits import Proposal
 from intarsia.workspace.joining import shape_of
+
+MOST_SYMBOLS = 500
+"""Who changed more of one file is taken to have changed all of it."""
 
 
 def needs_of(path: str, proposal: Proposal, changes: Sequence[Change], patterns: Sequence[str]) -> dict[str, Mode]:
@@ -27,6 +30,16 @@ def needs_of(path: str, proposal: Proposal, changes: Sequence[Change], patterns:
     for change in added_to:
         found.setdefault(uri(path, change.key), "append")
     return found
+
+
+def needs_between(
+    path: str, before: bytes | None, after: bytes | None, patterns: Sequence[str] = ()
+) -> dict[str, Mode]:
+    """What had to be held to make one version of a file from another, in however many steps; all of it for None."""
+    changes = [FILE] if before is None or after is None else each_touched(shape_of(path, before), after)
+    if len(changes) > MOST_SYMBOLS:
+        return {**needs(path, [FILE])}
+    return needs_of(path, Proposal(before, after, None, follows_disk=False), changes, patterns)
 
 
 def _may_add(path: str, change: Change, patterns: Sequence[str]) -> bool:

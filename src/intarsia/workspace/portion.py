@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from intarsia.workspace.appending import needs_of
-from intarsia.workspace.edits import Proposal, changes_of
+from intarsia.kernel.modes import Mode
+from intarsia.workspace.appending import needs_between
 from intarsia.workspace.joining import Overlap, join
 from intarsia.workspace.replacing import Busy, Moved
 from intarsia.workspace.shared import TRIES, Asked, Tree
@@ -66,9 +66,7 @@ class Portion:
         for row in self._rows():
             base, own = self._versions.data(row.base), self._versions.data(row.own)
             if row.changed:
-                proposal = Proposal(base, own, believed=None, follows_disk=False)
-                changes = changes_of(row.path, proposal, None)
-                self._arbiter(needs_of(row.path, proposal, changes, self._tree.appends))
+                self._arbiter(needs_between(row.path, base, own, self._tree.appends))
             if row.out:
                 self._change(row, base, own, (base, own))
 
@@ -92,6 +90,19 @@ class Portion:
             self._converge(path)
         with self._versions.change():
             self._versions.forget_files()
+
+    def needed(self) -> dict[str, Mode]:
+        """What has to be held for all that the session changed."""
+        found: dict[str, Mode] = {}
+        for row in self._rows():
+            if row.changed:
+                base, own = self._versions.data(row.base), self._versions.data(row.own)
+                found |= needs_between(row.path, base, own, self._tree.appends)
+        return found
+
+    def is_out(self) -> bool:
+        """Whether some of it was taken out of the tree and is not back."""
+        return any(row.out for row in self._rows())
 
     def _rows(self) -> list[Own]:
         return self._tree.parts_of(self._session)

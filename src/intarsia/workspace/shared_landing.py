@@ -9,23 +9,14 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 
 from intarsia.errors import GitError
+from intarsia.workspace.changed import Entry, entries
 from intarsia.workspace.git import shown
 from intarsia.workspace.landing import LOCKED_SECONDS, Candidate, InTheWay, Landing, Work
 from intarsia.workspace.repository import Repository
 
 _NO_FILE = "000000"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What a commit changes of one file: modes and object names before and after."""
-
-    path: str
-    old: tuple[str, str]
-    new: tuple[str, str]
 
 
 class SharedLanding(Landing):
@@ -50,7 +41,7 @@ class SharedLanding(Landing):
                 f"Ready to land, but {self.target} is not checked out in {root}.",
                 hint=f"git switch {self.target}, then: intarsia run",
             )
-        changes = _changes(self._git.run("diff-tree", "-r", "-z", tip, candidate.commit))
+        changes = entries(self._git.run("diff-tree", "-r", "-z", tip, candidate.commit))
         free = self._free(changes)
         # Written first: whoever lands next brings the index up to date if we are killed behind the next step.
         self._write_note(tip, candidate.commit)
@@ -77,7 +68,7 @@ class SharedLanding(Landing):
         except (FileNotFoundError, ValueError):
             return
         if self._git.call("merge-base", "--is-ancestor", new, f"refs/heads/{self.target}", ok=(0, 1)).returncode == 0:
-            changes = _changes(self._git.run("diff-tree", "-r", "-z", old, new))
+            changes = entries(self._git.run("diff-tree", "-r", "-z", old, new))
             staged = self._staged(changes)
             self._update_index([entry for entry in changes if staged.get(entry.path, _ABSENT) == entry.old])
         self._note.unlink(missing_ok=True)
@@ -123,13 +114,3 @@ _ABSENT = (_NO_FILE, "0" * 40)
 def _line(entry: Entry) -> str:
     mode, oid = entry.new
     return f"{'0' if mode == _NO_FILE else mode} {oid}\t{entry.path}\0"
-
-
-def _changes(raw: str) -> list[Entry]:
-    """Of `git diff-tree -r -z`: facts and path in turn."""
-    fields = raw.rstrip("\0").split("\0") if raw else []
-    found = []
-    for facts, path in zip(fields[::2], fields[1::2], strict=True):
-        old_mode, new_mode, old, new, _ = facts.removeprefix(":").split()
-        found.append(Entry(path, (old_mode, old), (new_mode, new)))
-    return found

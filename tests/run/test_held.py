@@ -1,0 +1,157 @@
+"""What agents changed without asking: before it lands it is compared with what they hold."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from intarsia.kernel import line
+from tests.run.test_crash import finish, opened
+from tests.run.test_overlaps import prompt
+from tests.run.test_shared_run import CODE, changed, changes, on_disk, prepare
+from tests.support.sandbox import Sandbox, Step
+from tests.support.until import until
+
+A = "code:a.py#a"
+
+
+def project(sandbox: Sandbox, policy: str = "", wait: int = 0) -> Sandbox:
+    """ann holds a; sessions edit by their shell, or by what asks as little."""
+    sandbox.commit("intarsia.toml", f"[run]\non_overlap = '{policy}'\n[workspace]\nwait = {wait}\n", "Configure")
+    sandbox.commit("a.py", CODE, "Code")
+    sandbox.issue("it-1")
+    sandbox.ok("agent", "join", "ann")
+    sandbox.ok("lock", "acquire", A, "--note", "by hand")
+    return sandbox
+
+
+def by_shell(name: str, old: str = "1", new: str = "2") -> list[Step]:
+    """A change of one function that nobody is asked for."""
+    return [{"shell": f"sed -i '/def {name}/,/return/s/return {old}/return {new}/' a.py"}, {"commit": f"Change {name}"}]
+
+
+def noted(sandbox: Sandbox) -> list[dict[str, Any]]:
+    return [event["data"] for event in sandbox.events("changed_unheld")]
+
+
+def waits(sandbox: Sandbox) -> bool:
+    with opened(sandbox).read() as tx:
+        return bool(line.standing(tx))
+
+
+def test_what_another_holds_goes_back_and_the_rest_lands(each_sandbox: Sandbox) -> None:
+    box = project(each_sandbox, "refuse")
+    box.ok("run", "--agent", box.scenario({"it-1": [by_shell("a"), [*by_shell("a", "2", "1"), *by_shell("b")]]}))
+    assert box.show("a.py") + "\n" == changed("b")
+    told, later = noted(box)
+    assert (told["resources"], told["taken"]) == ({f"{A}/body": "exclusive"}, False)
+    assert told["obstacles"][0]["holder"] == "ann"
+    assert (later["resources"], later["taken"]) == ({"code:a.py#b/body": "exclusive"}, True)
+    said = prompt(box, "it-1", 2)
+    assert "Nothing landed" in said and f"ann (by hand) holds {A} (exclusive) since" in said
+
+
+def test_it_is_waited_for_before_it_lands(each_sandbox: Sandbox) -> None:
+    box = project(each_sandbox, "wait", 60)
+    run = box.start("run", "--agent", box.scenario({"it-1": [by_shell("a")]}))
+    until(lambda: waits(box))
+    assert box.show("a.py") + "\n" == CODE
+    box.ok("lock", "release", A)
+    finish(run)
+    assert box.show("a.py") + "\n" == changed("a")
+    assert [(told["resources"], told["taken"]) for told in noted(box)] == [({f"{A}/body": "exclusive"}, True)]
+
+
+def test_waiting_has_an_end_and_nothing_lands_then(sandbox: Sandbox) -> None:
+    """To come again with the same work is no idle turn; only the number of tries ends it."""
+    box = project(sandbox, "wait")
+    before = box.git("rev-parse", "main")
+    done = box.call("run", "--agent", box.scenario({"it-1": [by_shell("a")]}), env={"INTARSIA_RUN_FOLLOWUPS": "2"})
+    assert done.returncode == 1
+    assert box.git("rev-parse", "main") == before
+    (session,) = box.sessions()
+    assert (session["stage"], session["turn"]) == ("blocked", 3)
+    assert "ann (by hand) holds" in session["reason"]
+    assert "return 2" in box.show("a.py", "intarsia/it-1/1")
+
+
+def test_who_comes_again_lands_when_it_is_free(sandbox: Sandbox) -> None:
+    box = project(sandbox, "refuse")
+    again: Step = {"shell": "cd $INTARSIA_ROOT && touch again && until test -e free; do sleep 0.02; done"}
+    run = box.start("run", "--agent", box.scenario({"it-1": [by_shell("a"), [again]]}))
+    until((box.root / "again").exists)
+    box.ok("lock", "release", A)
+    box.write("free", "")
+    finish(run)
+    assert box.show("a.py") + "\n" == changed("a")
+    assert [told["taken"] for told in noted(box)] == [False, True]
+
+
+def test_to_advise_is_to_record_it(sandbox: Sandbox) -> None:
+    box = project(sandbox)
+    box.ok("run", "--agent", box.scenario({"it-1": [by_shell("a")]}))
+    assert box.show("a.py") + "\n" == changed("a")
+    (told,) = noted(box)
+    assert (told["resources"], told["obstacles"][0]["held"], told["taken"]) == ({f"{A}/body": "exclusive"}, A, False)
+
+
+def test_what_nobody_holds_is_no_matter(sandbox: Sandbox) -> None:
+    box = project(sandbox, "refuse")
+    box.ok("lock", "release", A)
+    box.ok("run", "--agent", box.scenario({"it-1": [by_shell("a")]}))
+    assert [(told["obstacles"], told["taken"]) for told in noted(box)] == [([], True)]
+    box.issue("it-2")
+    box.ok("run", "--agent", box.scenario({"it-2": [by_shell("b")]}), env={"INTARSIA_RUN_ON_OVERLAP": "advise"})
+    assert len(noted(box)) == 1
+    assert box.show("a.py") + "\n" == changed("a", "b")
+
+
+def test_what_was_leased_when_it_was_asked_for_needs_no_more(sandbox: Sandbox) -> None:
+    """An agent that asks, is refused what another holds, does something else, and lands."""
+    box = project(sandbox, "refuse")
+    steps = [
+        {"replace": "a.py", "old": f"def {name}():\n    return 1", "new": f"def {name}():\n    return 2"}
+        for name in "ab"
+    ]
+    agent = box.scenario({"it-1": [[*steps, {"commit": "Change what is free"}]]})
+    path = box.root.parent / f"{box.root.name}-scenario.toml"
+    path.write_text("asks = true\n" + path.read_text())
+    box.ok("run", "--agent", agent)
+    assert box.show("a.py") + "\n" == changed("b")
+    assert noted(box) == []
+
+
+def test_what_the_branch_brought_is_not_the_sessions(sandbox: Sandbox) -> None:
+    """It merges the newest branch, which has changed what ann holds."""
+    box = project(sandbox, "refuse")
+    meanwhile: Step = {"shell": "cd $INTARSIA_ROOT && sed -i 's/return 1/return 9/' a.py && git commit -qam 'By ann'"}
+    take: Step = {"shell": "git pull --quiet --no-rebase $INTARSIA_ROOT main"}
+    box.ok(
+        "run",
+        "--agent",
+        box.scenario({"it-1": [[meanwhile, take, {"write": "b.py", "text": "b = 1\n"}, {"commit": "b"}]]}),
+    )
+    assert "b.py" in box.files() and "return 9" in box.show("a.py")
+    assert [told["resources"] for told in noted(box)] == [{"code:b.py": "exclusive"}]
+
+
+def test_in_a_shared_tree_what_was_given_away_goes_back(sandbox: Sandbox) -> None:
+    """An agent edits by our tools, and then gives up what it holds before it has landed."""
+    box = prepare(sandbox, "wait = 0\n")
+    box.issue("it-a")
+    box.ok("agent", "join", "ann")
+    give = f"{sys.executable} -m intarsia lock release {A}/body && touch given"
+    steps: list[Step] = [*changes("a")[0], {"shell": f"{give} && until test -e taken; do sleep 0.02; done"}]
+    free: Step = {"shell": "touch again; until test -e free; do sleep 0.02; done"}
+    box.write(".gitignore", "given\ntaken\nagain\nfree\n")
+    run = box.start("run", "--agent", box.scenario({"it-a": [steps, [free]]}))
+    until((box.root / "given").exists)
+    box.ok("lock", "acquire", A)
+    box.write("taken", "")
+    until((box.root / "again").exists)
+    assert box.show("a.py") + "\n" == CODE
+    assert f"ann holds {A} (exclusive)" in prompt(box, "it-a", 2)
+    box.ok("lock", "release", A)
+    box.write("free", "")
+    finish(run)
+    assert box.show("a.py") + "\n" == changed("a") == on_disk(box)
