@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import Any
 
@@ -52,17 +53,23 @@ def test_an_issue_becomes_a_landed_commit(project: Sandbox, model: ModelServer, 
     assert "[completed]" in log
 
 
-def test_a_follow_up_goes_on_in_the_same_conversation_and_is_counted_once(
+def test_a_follow_up_goes_on_in_the_same_process_and_is_counted_once(
     project: Sandbox, model: ModelServer, program: AgentProgram
 ) -> None:
-    first = [program.create("answer.txt", "41"), commit(program), Step(text="That should do.")]
-    second = [program.read("answer.txt"), program.edit("answer.txt", "41", "42"), commit(program), DONE]
+    process = program.escalated("echo below $PPID")
+    first = [process, program.create("answer.txt", "41"), commit(program), Step(text="That should do.")]
+    second = [process, program.read("answer.txt"), program.edit("answer.txt", "41", "42"), commit(program), DONE]
     issue(project, model, "it-1", *first, *second)
     project.ok("run")
     assert project.show("answer.txt") == "42"
     assert session(project)["turn"] == 2
-    assert len({request.conversation for request in asked(model, "it-1")}) == 1
-    assert session(project)["usage"]["input"] == 7000
+    requests = asked(model, "it-1")
+    assert len({request.conversation for request in requests}) == 1
+    found = [re.search(r"below (\d+)", str(request.said)) for request in requests if request.step in (1, 5)]
+    assert len({pid[1] for pid in found if pid}) == 1
+    assert all(found)
+    assert session(project)["usage"]["input"] == 9000
+    assert marked(session(project)["id"]) == []
 
 
 def test_files_outside_and_refused_commands_are_out_of_reach_and_another_way_lands(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from intarsia.agents import Running, Turn, TurnEnd
+from intarsia.agents.following import Following
 from intarsia.agents.supervision import end_marked, watch
 from intarsia.errors import Aborted, GitError, StaleLease
 from intarsia.kernel import issues, sessions
@@ -69,6 +70,7 @@ class Pipeline:
         self._seat = Seat(context, self._claimed, self._desk)
         self._proof = Proof(context, self._claimed, self._desk, self._report)
         self._lander = Lander(context, self._claimed, self._desk, self._proof, self._report)
+        self._turns = Following(context.driver)
         self._gate = Gate(context.repository, context.config, context.target)
         self._commit = ""
         self._goes_on = False
@@ -77,6 +79,12 @@ class Pipeline:
 
     def run(self) -> Ending:
         """Go on until the session is over or parked; raises Lost when another supervisor took it."""
+        try:
+            return self._go_through()
+        finally:
+            self._turns.close()
+
+    def _go_through(self) -> Ending:
         stages = {"working": self._work, "checking": self._check, "landing": self._land}
         self._folder.mkdir(parents=True, exist_ok=True)
         killed = 0
@@ -125,10 +133,11 @@ class Pipeline:
             turn = mail.enclosed(self._context.database, self._turn(self._desk.place()))
             turn.prompt_file.write_text(turn.prompt, encoding="utf-8")
             self._desk.watch_repository()
-            running = self._context.driver.start(turn)
+            running = self._turns.start(turn)
         self._report("working")
         end = watch(running, self._seat.limits(), self._seat.note, self._claimed.stopped)
-        self._clear_processes()
+        if not self._turns.stays:
+            self._clear_processes()
         return self._judge(end)
 
     def _put_off(self, why: Aborted) -> None:
@@ -191,6 +200,7 @@ class Pipeline:
         if verdict.problem:
             return self._follow_up(verdict.problem, found)
         if verdict.ends:
+            self._turns.close()
             return self._end_without_commit(verdict.ends)
         declared = verdict.docs_only.as_json() if verdict.docs_only else None
         self._claimed.advance("checking", head=found.head, progress=_progress(found), resolution=declared)
@@ -240,6 +250,7 @@ class Pipeline:
     # Landing: with all others that wait, combine with what landed meanwhile, check that too, and move the branch.
 
     def _land(self) -> None:
+        self._turns.close()
         self._report("landing", "waiting for its turn")
         work = Work(self._issue.id, self._row.id, self._issue.title, self._desk.base, self._desk.head)
         entry = Entry(work, self._claimed, self._desk.comparison(), self._unchecked, self._inherited)
@@ -379,6 +390,7 @@ class Pipeline:
         room.require(self._folder, self._context.repository.git_dir, problem=problem)
 
     def _clear_processes(self) -> None:
+        self._turns.close()
         if not self._context.driver.capabilities.leaves_processes:
             return
         self._claimed.assure()
