@@ -36,6 +36,9 @@ wait = 0
 [queues.decide]
 prefix = "D"
 sla = 60
+[queues.read]
+handler = "reader"
+prefix = "R"
 [queues.work]
 escalate_to = "decide"
 """
@@ -132,6 +135,16 @@ alice: resolve no_change because
 s: resolve no_change " "
 s: resolve no_change because
 """
+CALLS = """
+alice: call start "Look at it" --body "In src/." --agent reader
+alice: call start " "
+alice: call start Look --agent nobody
+alice: call wait R-1
+alice: call return x
+s: call start "Look too"
+s: call return x
+s: call return " "
+"""
 FILES = r"""
 alice: edit src/a.py --old a --new b
 s: read src/a.py
@@ -156,6 +169,7 @@ s: commit -m "By commands"
 s: remove src/other.txt
 s: remove src/other.txt
 """
+STORIES = {"locks": LOCKS, "issues": ISSUES, "words": WORDS, "calls": CALLS, "files": FILES}
 INPUT = {"whole": CODE.encode(), "bytes": b"\xff\r\n\0", "method": b"    def n(self):\n        pass\n"}
 
 
@@ -186,7 +200,7 @@ class Twin:
         text = said.out.replace(self.session, "SESSION").replace(str(self.here.sandbox.root), "ROOT")
         for pattern, name in ((r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME"), (r"\b[0-9a-f]{40}\b", "COMMIT")):
             text = re.sub(pattern, name, text)
-        text = re.sub(r"\bD-[0-9a-f]{4}\b", "ID", text)
+        text = re.sub(r"\b(D|R|ia)-[0-9a-f]{4}\b", "ID", text)
         return json.loads(text), said.err
 
 
@@ -231,7 +245,7 @@ def begun(database: Database, repository: Repository) -> str:
     return started[0].id
 
 
-@pytest.mark.parametrize("story", [LOCKS, ISSUES, WORDS, FILES], ids=["locks", "issues", "words", "files"])
+@pytest.mark.parametrize("story", STORIES.values(), ids=list(STORIES))
 def test_the_same_is_said(
     story: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -258,6 +272,6 @@ def test_no_operation_is_left_out(
     monkeypatch.setattr(remote, "ask", noted)
     with twin(tmp_path, monkeypatch, capfd, served=False) as one:
         one.url = "http://127.0.0.1:9"
-        for line in filter(None, "".join((LOCKS, ISSUES, WORDS, FILES)).splitlines()):
+        for line in filter(None, "".join(STORIES.values()).splitlines()):
             one.say(line, monkeypatch)
     assert asked == {operation.path for operation in OPERATIONS} - BY_TOOLS_ONLY

@@ -22,6 +22,7 @@ COMMANDS = {
     "lock": "intarsia.cli.lock:lock",
     "agent": "intarsia.cli.agent:agent",
     "message": "intarsia.cli.message:message",
+    "call": "intarsia.cli.call:call",
     "daily": "intarsia.cli.daily:daily",
     "queue": "intarsia.cli.queues:queue",
     "read": "intarsia.cli.edit:read",

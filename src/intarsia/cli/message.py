@@ -27,7 +27,8 @@ def message() -> None:
 
 
 human_option = click.option("--human", is_flag=True, help="As the person at this machine, who need not have joined.")
-limit_option = click.option("--limit", "-n", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most.")
+most = click.IntRange(1, 1000)
+limit_option = click.option("--limit", "-n", type=most, default=50, show_default=True, help="At most.")
 
 
 @message.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from intarsia.gateway import claims, files, hooks, issues, leases, messages, words
+from intarsia.gateway import calls, claims, files, hooks, issues, leases, messages, words
 from intarsia.gateway.operation import Operation
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -40,6 +40,9 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     claims.unblock,
     claims.transfer,
     claims.escalate,
+    calls.start,
+    calls.wait,
+    calls.give_back,
     messages.send,
     messages.inbox,
     messages.wait,

@@ -13,7 +13,7 @@ import msgspec
 
 from intarsia.agents import Tool
 from intarsia.errors import InputError
-from intarsia.gateway import files, leases, messages, words
+from intarsia.gateway import calls, files, leases, messages, words
 from intarsia.gateway.operation import Caller, Operation, Site
 from intarsia.gateway.watcher import Watcher
 from intarsia.kernel import sessions
@@ -66,8 +66,17 @@ KINDS = (
     _one("note", "Write something into the record that others should find later, such as a decision.", words.note),
     Kind(
         "message",
-        "Write to other agents and to people, and read what they wrote to you.",
-        {"send": messages.send, "inbox": messages.inbox, "wait": messages.wait, "ack": messages.ack},
+        "Write to other agents and to people, and read what they wrote to you; or call another agent to do something "
+        "(call), wait for what it gives back (result), and, if you were called, give something back (return).",
+        {
+            "send": messages.send,
+            "inbox": messages.inbox,
+            "wait": messages.wait,
+            "ack": messages.ack,
+            "call": calls.start,
+            "result": calls.wait,
+            "return": calls.give_back,
+        },
     ),
     _one(
         "resolve",

@@ -160,4 +160,12 @@ MIGRATIONS: list[list[str]] = [
             PRIMARY KEY (project, account)
         )""",
     ],
+    [
+        """
+        CREATE TABLE calls (
+            project TEXT NOT NULL, issue TEXT NOT NULL, caller TEXT NOT NULL, session TEXT, about TEXT,
+            depth INTEGER NOT NULL, result TEXT NOT NULL,
+            PRIMARY KEY (project, issue)
+        )""",
+    ],
 ]

@@ -109,6 +109,7 @@ def start(
         return None
     issue, lease = claimed
     attempt = _attempts_so_far(tx, issue.id) + 1
+    above, depth = _above(tx, issue.id, parent)
     tx.execute(
         """INSERT INTO sessions (project, id, run, agent, driver, purpose, issue, secret_hash, stage, reason,
                supervisor, token, turn, attempt, branch, prompt, progress, usage, parent, depth, created, updated)
@@ -124,8 +125,8 @@ def start(
         token=lease.token,
         attempt=attempt,
         branch=f"intarsia/{issue.id}/{attempt}",
-        parent=parent.id if parent else None,
-        depth=parent.depth + 1 if parent else 0,
+        parent=above,
+        depth=depth,
     )
     events.record(
         tx,
@@ -136,9 +137,16 @@ def start(
         session=session_id,
         agent=agent,
         attempt=attempt,
-        **({"parent": parent.id} if parent else {}),
+        **({"parent": above} if above else {}),
     )
     return get(tx, session_id), issue
+
+
+def _above(tx: Transaction, issue_id: str, parent: Session | None) -> tuple[str | None, int]:
+    """Which session called for this one, or started its run; and how deep it is below."""
+    call = tx.one("SELECT session, depth FROM calls WHERE project = :project AND issue = :issue", issue=issue_id)
+    started = (parent.id, parent.depth + 1) if parent else (None, 0)
+    return (call["session"], call["depth"]) if call and call["depth"] >= started[1] else started
 
 
 def _attempts_so_far(tx: Transaction, issue_id: str) -> int:
