@@ -37,6 +37,7 @@ from intarsia.agents.supervision import marked
 from intarsia.errors import ConfigError, InputError, NotReady
 from intarsia.testing import acp_agent
 from tests.agents.conftest import Stage
+from tests.support.until import until
 
 Json = dict[str, Any]
 ASKING = AcpAgent("", settings={"mode": "ask"})
@@ -557,6 +558,51 @@ def test_what_others_tell_under_another_session_is_not_heard(stage: Stage) -> No
     update = {"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": "Not me."}}
     other = {"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": "other", "update": update}}
     assert Said("Not me.") not in play(stage, {"raw": json.dumps(other)}, DONE)
+
+
+@pytest.mark.parametrize("adds_up", [False, True])
+def test_a_follow_up_goes_on_in_the_same_process_and_session(stage: Stage, adds_up: bool) -> None:
+    called: list[str] = []
+
+    def tool(name: str) -> Tool:
+        def call(given: Mapping[str, Any]) -> str:
+            called.append(name)
+            return "ok"
+
+        return Tool("status", "Say how it goes.", {"type": "object"}, call)
+
+    turns = [
+        [{"edit": "a.txt", "text": "x"}, {"tool": "status", "input": {}}, DONE, used(7)],
+        [{"write": "b.txt", "text": "y"}, {"tool": "status", "input": {}}, DONE, used(9)],
+    ]
+    script = stage.folder / "script.json"
+    script.write_text(json.dumps({"work": [step for steps in turns for step in steps]}))
+    approvers = Approver(), Approver(("b.txt",))
+    env = {**stage.turn().env, "ACP_HEARD": str(stage.folder / "heard.jsonl")}
+    begin = stage.turn(approver=approvers[0], tools=(tool("first"),), env=env, lasting=True)
+    running = AcpTurn(
+        begin, [sys.executable, str(acp_agent.__file__), str(script)], replace(ASKING, adds_up=adds_up), ""
+    )
+    first = list(running.events())
+    assert running.stays
+    id = next(event.id for event in first if isinstance(event, Conversation))
+    more = replace(begin, number=2, prompt="Go on.", conversation=id, approver=approvers[1], tools=(tool("second"),))
+    assert not running.follow_up(replace(more, conversation="another"))
+    assert running.follow_up(more)
+    second = list(running.events())
+    assert (end(first).outcome, end(second).outcome) == ("completed", "completed")
+    assert [prompt["prompt"][0]["text"] for prompt in calls(stage, "session/prompt")] == ["Do it.", "Go on."]
+    assert len(calls(stage, "session/new")) == 1
+    assert there(stage) == {"a.txt"}
+    assert called == ["first", "second"]
+    figures = {event.scope: event.input for event in first + second if isinstance(event, Usage)}
+    assert sorted(figures.values()) == ([9] if adds_up else [7, 9])
+    running.close()
+    until(lambda: not marked(stage.session))
+
+
+def used(tokens: int) -> Json:
+    return {"end": "end_turn", "result": {"usage": {"inputTokens": tokens, "outputTokens": 1, "totalTokens": 9}}}
 
 
 def test_a_stopped_turn_leaves_no_process(stage: Stage) -> None:

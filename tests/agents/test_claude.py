@@ -24,7 +24,7 @@ from intarsia.agents import (
     Usage,
     Waiting,
 )
-from intarsia.agents.claude import ClaudeDriver, end_of, total
+from intarsia.agents.claude import OBJECTIONS, ClaudeDriver, end_of, total
 from intarsia.agents.claude_tools import TOOLS, changed, question
 from intarsia.errors import NotReady
 from tests.agents.conftest import Script, Stage
@@ -225,6 +225,14 @@ def test_an_objection_sends_it_back(stage: Stage) -> None:
         result(),
     ]
     assert end(play(stage, script, objection=lambda last: f"Not yet: {last}")).outcome == "completed"
+
+
+def test_it_is_not_sent_back_for_ever(stage: Stage) -> None:
+    stop, blocked = asked("Stop", last_assistant_message="Done."), answered("Stop", decision="block")
+    free = [stop, {"hear": {"response": {"request_id": "Stop-1", "response": "$answer"}}}]
+    script = [*begun(), *[stop, blocked] * OBJECTIONS, *free, {"say": "$answer"}, result()]
+    assert end(play(stage, script, objection=lambda last: "Not yet.")).outcome == "completed"
+    assert (stage.folder / "wire-1.jsonl").read_text().splitlines()[-2] == "{}"
 
 
 def test_a_result_is_the_end_only_when_it_has_nothing_more_to_do(stage: Stage) -> None:

@@ -70,6 +70,7 @@ class AcpDriver:
             resumes=self._about.resumes,
             tools=self._about.tools,
             objects=True,
+            stays=True,
             usage=True,
             weaker=self._about.weaker,
         )
@@ -113,22 +114,16 @@ def _split(command: str) -> list[str]:
 
 
 class AcpTurn:
-    """One prompt to an agent, and the follow-ups that it needs, in a process of its own."""
+    """One prompt to an agent, and those that follow it while its process stays."""
 
     def __init__(self, turn: Turn, argv: Sequence[str], about: AcpAgent, model: str) -> None:
-        self._turn, self._about = turn, about
+        self._about = about
         self._session = ""
-        self._scope = uuid.uuid4().hex[:8]
-        self._steps = Steps(turn.workspace, about)
-        self._untold: list[str] = []
-        self._open: set[str] = set()
-        self._line, self._words, self._error = "", "", ""
-        self._prompts = 0
+        self._started = uuid.uuid4().hex[:8]
         self._bridge = Bridge(turn.tools) if turn.tools and about.tools else None
         env = {**about.env, **turn.env}
-        self._wire = Wire(turn, argv, env, self._hear, died, patience=about.patience)
-        self._questions = Questions(turn.approver, aside=self._wire.aside)
-        self._host = Host(turn, self._questions, self._wire.aside, self._steps.written.add)
+        self._wire = Wire(turn, argv, env, self._hear, died, patience=about.patience, acts=acts)
+        self._set_out(turn)
         self._call = Calls(self._wire.send, self._fail)
         self._opening = Opening(
             turn,
@@ -144,12 +139,42 @@ class AcpTurn:
         self._wire.begin()
         self._opening.begin()
 
+    def _set_out(self, turn: Turn) -> None:
+        """Nothing is known of this turn yet."""
+        self._turn = turn
+        self._scope = self._started if self._about.adds_up else uuid.uuid4().hex[:8]
+        self._steps = Steps(turn.workspace, self._about)
+        self._untold: list[str] = []
+        self._open: set[str] = set()
+        self._line, self._words, self._error = "", "", ""
+        self._prompts = 0
+        self._questions = Questions(turn.approver, aside=self._wire.aside)
+        self._host = Host(turn, self._questions, self._wire.aside, self._steps.written.add)
+        if self._bridge is not None:
+            self._bridge.tools = turn.tools
+
     def events(self) -> Iterator[AgentEvent]:
         yield from self._wire.events()
-        self._release()
+        if not self._wire.stays:
+            self._release()
 
     def stop(self) -> None:
         self._wire.stop()
+        self._release()
+
+    @property
+    def stays(self) -> bool:
+        return self._wire.stays
+
+    def follow_up(self, turn: Turn) -> bool:
+        def begin(turn: Turn) -> None:
+            self._set_out(turn)
+            self._prompt(turn.prompt)
+
+        return turn.conversation == self._session and self._wire.follow_up(turn, begin)
+
+    def close(self) -> None:
+        self._wire.close()
         self._release()
 
     def _release(self) -> None:
@@ -214,6 +239,7 @@ class AcpTurn:
         return None
 
     def _finish(self, end: TurnEnd) -> None:
+        self._host.end()
         if self._bridge is not None and not self._bridge.was_used:
             self._wire.tell(Unenforced("It did not connect to the tools of intarsia; the same commands are there."))
         self._wire.finish(end)
@@ -342,6 +368,12 @@ class AcpTurn:
             self._steps.refused.add(str(step.get("toolCallId")))
             self._untold.append(f"{shown(step, self._turn.workspace)}: {answer.reason or 'no reason was given'}")
         reply({"result": option(options, allow=answer.allow)})
+
+
+def acts(message: Json) -> bool:
+    """Whether it does something, or asks for it, while it waits for a prompt."""
+    update = (message.get("params") or {}).get("update") or {}
+    return ("id" in message and "method" in message) or str(update.get("sessionUpdate")).startswith("tool_call")
 
 
 def _begins(text: str, pattern: str) -> bool:

@@ -23,11 +23,11 @@ SERVER = "intarsia"
 
 
 class Bridge:
-    """The tools of one turn, until it is closed."""
+    """Tools, those of the turn under way, until it is closed."""
 
     def __init__(self, tools: Sequence[Tool]) -> None:
         self.was_used = False
-        self._tools = tools
+        self.tools = tools
         self._place = Path(tempfile.mkdtemp(prefix="intarsia-"))
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(str(self._place / "tools"))
@@ -55,7 +55,7 @@ class Bridge:
         with suppress(OSError, ValueError), connection, connection.makefile("rwb") as stream:
             for line in stream:
                 self.was_used = True
-                answer = mcp.answer(self._tools, json.loads(line))
+                answer = mcp.answer(self.tools, json.loads(line))
                 reply = answer() if callable(answer) else answer
                 if reply is not None:
                     stream.write(json.dumps(reply).encode() + b"\n")
