@@ -53,7 +53,6 @@ def _decisions(data: bytes) -> Iterator[Result]:
             started = time.perf_counter()
             needs("a.py", touched(base, new))
             spent.append(time.perf_counter() - started)
-        target = 5 if edit.strip() == b"pass" else None
-        yield Result(
-            f"decision in a file of {len(data) // 1000} KB: {name}", statistics.median(spent) * 1e3, "ms", target
-        )
+        name = f"decision in a file of {len(data) // 1000} KB: {name}"
+        yield Result(f"{name}, median", statistics.median(spent) * 1e3, "ms", 5)
+        yield Result(f"{name}, 95 of 100", sorted(spent)[int(EDITS * 0.95)] * 1e3, "ms")

@@ -312,6 +312,28 @@ def test_a_region_is_small_in_a_large_file() -> None:
     assert touched(base, new) == only("body", "f250")
 
 
+@pytest.mark.parametrize("mistake", ["return (n", "return n]", "if n", "def g(:", "x = = n"])
+def test_a_mistake_in_a_large_file_is_seen_from_near(mistake: str) -> None:
+    source = "".join(f"def f{n}():\n    return {n}\n\n" for n in range(500))
+    base = outline(source.encode(), "python")
+    new = source.replace("return 250", mistake).encode()
+    near = region(base, window(base.data, new))
+    assert near is not None
+    made = outline(near.text(new), "python")
+    assert made.broken and near.stays_broken(near.find(made), made, new)
+    assert touched(base, new) == only("body", "f250")
+
+
+def test_what_may_end_far_away_is_no_mistake_yet() -> None:
+    """Below stands the other end of the string, in what was a comment."""
+    functions = [f"def f{n}():\n    return {n}\n\n" for n in range(20)]
+    base = outline("".join([*functions, '# """\n']).encode(), "python")
+    new = base.data.replace(b"return 18\n", b'return """18\n')
+    whole = outline(new, "python")
+    assert not whole.broken
+    assert told(touched(base, new)) == told(list(module._compare(base.units, base, whole.units, whole, "")))
+
+
 def test_an_early_end_of_a_container_is_not_taken_for_its_own() -> None:
     source = "namespace a {\nnamespace b {\nint x;\n} // b\n} // a\n" + "int y;\n" * 30
     new = source.replace("} // b\n} // a", "} // b\n} // a } // a")

@@ -3,12 +3,17 @@ headers and footers of what contains them. It is a small file of its own."""
 
 from __future__ import annotations
 
-from msgspec import Struct
+import re
 
-from intarsia.code.outline import Outline, Unit
+from msgspec import Struct, structs
+
+from intarsia.code.outline import Outline, Unit, outline
 from intarsia.code.window import Window
 
 MAX_SHARE = 0.5  # of the file; beyond that the whole is parsed at once
+_BRACKETS = (b"()", b"[]", b"{}")
+_LONG_TEXTS = frozenset({"ruby", "php"})  # where any string, or what is no code at all, may go on for lines
+_LONG_MARKS = re.compile(rb"[\"'`<>/*\\#]")
 
 
 class Region(Struct):
@@ -59,6 +64,25 @@ class Region(Struct):
             and base[unit.core : unit.open].strip() == made[other.core : other.open].strip()
             and base[unit.close : unit.end].strip() == made[other.close : other.end].strip()
         )
+
+    def stays_broken(self, units: list[Unit] | None, made: Outline, new: bytes) -> bool:
+        """Whether a mistake in `made`, the region as it is now, is one whatever the rest of the file is: as there are
+        brackets too many or too few, or as both neighbours are what they were, and a grammar stops at the first word
+        that can follow in no file. Not if what changed may begin or end what can be as long as the file."""
+        low, high, new_high = self.window
+        around = max(0, low - 1)
+        if _LONG_MARKS.search(self.base.data[around : high + 1] + new[around : new_high + 1]):
+            return False
+        if self.base.broken or made.language in _LONG_TEXTS or outline(self._before(), made.language).broken:
+            return False
+        if _open(self.base.data[low:high]) != _open(new[low:new_high]):
+            return True
+        return self.behind and units is not None and self.keeps_neighbours(units, made)
+
+    def _before(self) -> bytes:
+        """As it was."""
+        same = self.window._replace(new_high=self.window.high)
+        return structs.replace(self, window=same).text(self.base.data)
 
     def keeps_neighbours(self, units: list[Unit], made: Outline) -> bool:
         if len(units) < self.before + self.behind:
@@ -114,3 +138,8 @@ def _neighbour(units: list[Unit], i: int, step: int) -> int:
         if units[j].kind != "comment":
             break
     return j
+
+
+def _open(text: bytes) -> list[int]:
+    """How many brackets of each kind it leaves open."""
+    return [text.count(kind[:1]) - text.count(kind[1:]) for kind in _BRACKETS]

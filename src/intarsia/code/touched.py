@@ -3,7 +3,8 @@
 A broken file is never outlined anew, as one missing bracket makes a grammar lose its neighbours too. In this order:
 1. The units around the changed bytes, with the headers of what contains them, are parsed as a small file, and compared
    with what they were. This is what almost every edit comes to, however large the file.
-2. Where that does not parse, or changes a neighbour, the whole new text is parsed and compared.
+2. Where that does not parse, or changes a neighbour, the whole new text is parsed and compared, unless the mistake is
+   seen to be one whatever follows it.
 3. Where that does not parse either, the unit whose bytes changed is touched; when they belong to several, the file.
 """
 
@@ -62,9 +63,13 @@ def each_touched(base: Outline, new: bytes) -> list[Change]:
 
 def _changes(base: Outline, new: bytes, language: str, found: Window) -> list[Change]:
     near = region(base, found)
-    inside = _outline_of(near, new, language) if near is not None else None
-    if near is not None and inside is not None:
-        return _numbered(base, list(_compare(near.units, base, *inside, near.into)))
+    made = _outline_of(near, new, language) if near is not None else None
+    if near is not None and made is not None:
+        units = near.find(made)
+        if units is not None and not made.broken and near.keeps_neighbours(units, made):
+            return _numbered(base, list(_compare(near.units, base, units, made, near.into)))
+        if made.broken and near.stays_broken(units, made, new):
+            return _by_bytes(base, new, found)
     whole = outline(new, language)
     if whole.language is not None and (not whole.broken or (base.broken and _keeps_others(base, whole, found))):
         return list(_compare(base.units, base, whole.units, whole, ""))
@@ -87,16 +92,13 @@ def _number(change: Change, taken: Counter[str]) -> Change:
     return Change("added", key if taken[name] <= 1 else f"{key}#{taken[name]}", change.into)
 
 
-def _outline_of(near: Region, new: bytes, language: str) -> tuple[list[Unit], Outline] | None:
-    """The region's units as they are now; None when that can't be told without the rest of the file."""
+def _outline_of(near: Region, new: bytes, language: str) -> Outline | None:
+    """The region as it is now; None when that can't be told without the rest of the file."""
     text = near.text(new)
     if text.count(b"/*") != text.count(b"*/"):  # what begins here may end anywhere
         return None
     made = outline(text, language)
-    if made.language is None or made.broken:
-        return None
-    units = near.find(made)
-    return (units, made) if units is not None and near.keeps_neighbours(units, made) else None
+    return made if made.language is not None else None
 
 
 def _keeps_others(base: Outline, whole: Outline, found: Window) -> bool:
