@@ -6,10 +6,9 @@ A tree here differs from tree-sitter's in three ways: an `if` with its `else if`
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from intarsia.code.languages import parse
@@ -17,7 +16,11 @@ from intarsia.code.languages import parse
 if TYPE_CHECKING:
     import tree_sitter
 
+    Source = tuple[tree_sitter.Node, bool]  # and whether it is of Python
+
 MAX_BYTES = 300_000
+MAX_DEPTH = 900
+_BLANKS = b" \t\n\r\v\f"
 # What is put around members that do not parse alone.
 _AROUND = {
     "python": [
@@ -49,17 +52,34 @@ _LABELLED = _OPEN_ENDED - {"body_statement", "then", "block_body", "when"}
 _UNSPLICEABLE = {"heredoc_body", "heredoc_beginning"}
 
 
-@dataclass(eq=False, slots=True)
 class Node:
-    """`kind` is the grammar's type; `field` its role in the parent, or ""."""
+    """`kind` is the grammar's type; `field` its role in the parent, or "". What is below it is looked at when somebody
+    asks: most of a snippet is the same in all three versions, and nobody does."""
 
-    data: bytes
-    kind: str
-    field: str
-    named: bool
-    start: int
-    end: int
-    kids: list[Node] = dataclasses.field(default_factory=list)
+    __slots__ = ("_kids", "_source", "data", "end", "field", "kind", "named", "start")
+
+    def __init__(
+        self, data: bytes, kind: str, field: str, named: bool, start: int, end: int, kids: list[Node] | None = None,
+        source: Source | None = None,
+    ) -> None:  # fmt: skip
+        self.data = data
+        self.kind = kind
+        self.field = field
+        self.named = named
+        self.start = start
+        self.end = end
+        self._kids = kids
+        self._source = source
+
+    @property
+    def kids(self) -> list[Node]:
+        if self._kids is None:
+            self._kids = _below(self, self._source) if self._source is not None else []
+        return self._kids
+
+    @kids.setter
+    def kids(self, kids: list[Node]) -> None:
+        self._kids = kids
 
     @property
     def text(self) -> bytes:
@@ -70,12 +90,17 @@ class Node:
         return "comment" in self.kind and self.named
 
     def walk(self) -> Iterator[Node]:
-        yield self
-        for kid in self.kids:
-            yield from kid.walk()
+        todo = [self]
+        while todo:
+            node = todo.pop()
+            yield node
+            todo += reversed(node.kids)
 
     def get(self, name: str) -> Node | None:
-        return next((kid for kid in self.kids if kid.field == name), None)
+        for kid in self.kids:
+            if kid.field == name:
+                return kid
+        return None
 
 
 @dataclass(frozen=True)
@@ -107,38 +132,55 @@ def tree(data: bytes, language: str) -> Node | None:
     parsed = parse(data, language) if len(data) <= MAX_BYTES else None
     if parsed is None or parsed.root_node.has_error:
         return None
+    if _too_deep(parsed.root_node):
+        return None
     try:
-        root = _convert(parsed.root_node, "", data, language == "python")
-        unspliceable = any(node.kind in _UNSPLICEABLE for node in root.walk())
+        root = _made(parsed.root_node, "", data, language == "python")
+        kids = root.kids
     except RecursionError:
         return None
-    if language == "php" and root.kids and root.kids[0].kind == "text" and not data.startswith(b"<?"):
+    if language == "php" and kids and kids[0].kind == "text" and not data.startswith(b"<?"):
         return None
-    if unspliceable:
+    if b"<<" in data and any(node.kind in _UNSPLICEABLE for node in root.walk()):
         return None
     root.start, root.end = 0, len(data)
     return root
 
 
-def _convert(node: tree_sitter.Node, field_name: str, data: bytes, python: bool) -> Node:
-    end = node.end_byte
-    made = Node(data, node.type, field_name, node.is_named, node.start_byte, end)
+def _too_deep(root: tree_sitter.Node) -> bool:
+    """A node is nowhere deeper than it has nodes below it, so that only a few are looked at."""
+    todo = [(root, MAX_DEPTH)]
+    while todo:
+        node, left = todo.pop()
+        if node.descendant_count > left:
+            if not left:
+                return True
+            todo += [(child, left - 1) for child in node.children]
+    return False
+
+
+def _made(node: tree_sitter.Node, field_name: str, data: bytes, python: bool) -> Node:
+    start, end = node.start_byte, node.end_byte
+    made = Node(data, node.type, field_name, node.is_named, start, end, source=(node, python))
     if made.comment:
-        made.end = made.start + len(made.text.rstrip(b"\r\n"))
+        made.end = start + len(data[start:end].rstrip(b"\r\n"))
+        made.kids = []
         return made
-    for number, child in enumerate(node.children):
-        kid = _convert(child, node.field_name_for_child(number) or "", data, python)
-        if kid.kind in _HOISTED or (kid.kind == made.kind and kid.kind in _NESTED):
-            made.kids += kid.kids
-        elif kid.text.strip() or kid.named:
-            made.kids += _without_comma(kid)
-    if made.kids and not data[made.kids[-1].end : end].strip():
+    if start < end and data[end - 1] in _BLANKS and made.kids and not data[made.kids[-1].end : end].strip():
         made.end = made.kids[-1].end  # some nodes include the end of their line
-    _absorb(made, python)
-    _set_body_apart(made)
-    if made.kind in _IFS and made.named and made.kids:
-        return _chain(made)
-    return made
+    return _chain(made) if made.kind in _IFS and made.named and made.kids else made
+
+
+def _below(parent: Node, source: Source) -> list[Node]:
+    node, python = source
+    kids: list[Node] = []
+    for number, child in enumerate(node.children):
+        kid = _made(child, node.field_name_for_child(number) or "", parent.data, python)
+        if kid.kind in _HOISTED or (kid.kind == parent.kind and kid.kind in _NESTED):
+            kids += kid.kids
+        elif kid.named or kid.text.strip():
+            kids += _without_comma(kid)
+    return _with_body_apart(parent, _absorbed(kids, python))
 
 
 def _without_comma(kid: Node) -> list[Node]:
@@ -150,21 +192,22 @@ def _without_comma(kid: Node) -> list[Node]:
     return [kid, comma]
 
 
-def _set_body_apart(node: Node) -> None:
-    """Give the statements of a case or an `else` that stand beside its label a node of their own."""
+def _with_body_apart(node: Node, kids: list[Node]) -> list[Node]:
+    """With the statements of a case or an `else` that stand beside its label in a node of their own."""
     if node.kind not in _LABELLED or not node.named:
-        return
-    ends = [n for n, kid in enumerate(node.kids) if not kid.named and kid.kind in (":", "else")]
-    if ends and len(node.kids) > ends[-1] + 1:
-        rest = node.kids[ends[-1] + 1 :]
-        body = Node(node.data, "case_body", "body", True, rest[0].start, rest[-1].end, rest)
-        node.kids = [*node.kids[: ends[-1] + 1], body]
+        return kids
+    ends = [n for n, kid in enumerate(kids) if not kid.named and kid.kind in (":", "else")]
+    if not ends or len(kids) == ends[-1] + 1:
+        return kids
+    rest = kids[ends[-1] + 1 :]
+    body = Node(node.data, "case_body", "body", True, rest[0].start, rest[-1].end, rest)
+    return [*kids[: ends[-1] + 1], body]
 
 
-def _absorb(node: Node, python: bool) -> None:
-    """Put comments that end or follow an open-ended block at its own depth back into it."""
+def _absorbed(kids: list[Node], python: bool) -> list[Node]:
+    """With comments that end or follow an open-ended block at its own depth put back into it."""
     kept: list[Node] = []
-    for kid in node.kids:
+    for kid in kids:
         chain = _open_end(kept[-1], python) if kept and kid.comment else []
         if chain and _belongs(kid, chain[-1]):
             chain[-1].kids.append(kid)
@@ -172,9 +215,7 @@ def _absorb(node: Node, python: bool) -> None:
                 each.end = kid.end
         else:
             kept.append(kid)
-    node.kids = kept
-    if kept and node.end < kept[-1].end:
-        node.end = kept[-1].end
+    return kept
 
 
 def _open_end(node: Node, python: bool) -> list[Node]:
@@ -200,7 +241,7 @@ def _column(node: Node) -> int:
 def _chain(node: Node) -> Node:
     branches, tail = _branches(node.kids)
     made = [Node(node.data, "branch", "", True, kids[0].start, kids[-1].end, kids) for kids in branches]
-    return replace(node, kind="chain", kids=[*made, *tail])
+    return Node(node.data, "chain", node.field, True, node.start, node.end, [*made, *tail])
 
 
 def _branches(kids: list[Node]) -> tuple[list[list[Node]], list[Node]]:
