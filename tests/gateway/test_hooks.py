@@ -12,8 +12,9 @@ from intarsia.config import Config, Workspace
 from intarsia.gateway.limits import LIMIT
 from intarsia.gateway.operation import Site
 from intarsia.kernel import issues, sessions
+from intarsia.run import resolution
 from intarsia.workspace import pool
-from tests.gateway.conftest import Http, served
+from tests.gateway.conftest import SECRETS, Http, served
 from tests.support.sandbox import Sandbox
 
 SECRET = "5" * 64
@@ -46,6 +47,13 @@ class Working:
         response = self.http.client.post(f"/v1/hooks/{program}/pre-tool-use", json=use, headers=headers)
         answer: dict[str, Any] = response.json()
         return response.status_code, answer
+
+    def stop(self, program: str, secret: str = SECRET, **given: Any) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {secret}"}
+        response = self.http.client.post(f"/v1/hooks/{program}/stop", json=given, headers=headers)
+        assert response.status_code == 200
+        answer: dict[str, Any] = response.json()
+        return answer
 
     def claude(self, tool: str, **given: Any) -> str:
         status, answer = self.ask("claude", tool, **given)
@@ -115,7 +123,6 @@ def test_whatever_fails_is_a_no_that_hooks_understand(working: Working) -> None:
     good = {"Authorization": f"Bearer {SECRET}", "Content-Type": "application/json"}
     cases: list[tuple[str, str, bytes, dict[str, str]]] = [
         ("POST", "claude/pre-tool-use", use, {**good, "Authorization": "Bearer " + "a" * 63}),
-        ("POST", "claude/pre-tool-use", use, {**good, "Authorization": "Bearer " + "a" * 64}),  # a member's
         ("POST", "claude/pre-tool-use", b"{", good),
         ("POST", "claude/pre-tool-use", b"[]", good),
         ("POST", "claude/pre-tool-use", b'{"tool_name": 1}', good),
@@ -125,6 +132,7 @@ def test_whatever_fails_is_a_no_that_hooks_understand(working: Working) -> None:
         ("POST", "claude/pre-tool-use", use, {**good, "Origin": "http://evil.example"}),
         ("POST", "claude/pre-tool", use, good),
         ("GET", "codex/pre-tool-use", b"", good),
+        ("POST", "claude/stop/now", use, good),
     ]
     for method, path, content, headers in cases:
         response = working.http.client.request(method, f"/v1/hooks/{path}", content=content, headers=headers)
@@ -138,6 +146,86 @@ def test_whatever_fails_is_a_no_that_hooks_understand(working: Working) -> None:
     with working.site.database.transaction() as tx:
         sessions.end(tx, working.session, "cancelled")
     assert working.claude("Read", file_path="/etc/hosts") == "deny"
+
+
+def test_who_wants_to_stop_is_told_once_what_is_missing(working: Working) -> None:
+    repository, session = working.site.repository, working.session
+    worktree = pool.worktree(repository, session.workspace or "")
+    head = repository.git.line("rev-parse", "HEAD")
+    worktree.prepare(session.id, session.branch or "", head, repository.require_identity())
+    (worktree.path / "a.py").write_text("1\n")
+    for program in ("claude", "codex"):
+        told = working.stop(program)
+        assert (told["decision"], "not committed" in told["reason"]) == ("block", True)
+        assert working.stop(program, stop_hook_active=True) == {}
+    with working.site.database.transaction() as tx:
+        resolution.declare(tx, working.session, resolution.make("no_change", "So."))
+    assert working.stop("claude") == {}
+
+
+def test_who_can_not_be_answered_may_stop(working: Working) -> None:
+    assert working.stop("claude", "f" * 64) == {}
+    working.site.database.close()
+    assert working.stop("codex") == {}
+
+
+CODE = "def held():\n    return 1\n\n\ndef free():\n    return 1\n"
+
+
+@pytest.fixture
+def guest(working: Working) -> Working:
+    """Alice's own program, in the project's tree; bob holds a symbol."""
+    working.root = working.site.root
+    (working.root / "a.py").write_text(CODE)
+    working.http.ok("leases/acquire", "bob", resources=["code:a.py#held"])
+    return working
+
+
+def decided(guest: Working, tool: str, mode: str = "acceptEdits", **given: Any) -> str:
+    use = {"tool_name": tool, "tool_input": given, "cwd": str(guest.root), "permission_mode": mode}
+    headers = {"Authorization": f"Bearer {SECRETS['alice']}"}
+    answer = guest.http.client.post("/v1/hooks/claude/pre-tool-use", json=use, headers=headers).json()
+    return str(answer["hookSpecificOutput"]["permissionDecision"]) if answer else "left to its person"
+
+
+def edit(guest: Working, name: str, mode: str = "acceptEdits") -> str:
+    old = f"def {name}():\n    return 1"
+    return decided(
+        guest, "Edit", mode, file_path=str(guest.root / "a.py"), old_string=old, new_string=old.replace("1", "2")
+    )
+
+
+def holders(guest: Working) -> dict[str, str]:
+    return {one["resource"]: one["session"] for one in guest.http.ok("leases/list", "bob")["leases"]}
+
+
+def test_a_persons_own_program_is_kept_from_what_others_hold(guest: Working) -> None:
+    assert edit(guest, "held") == "deny"
+    assert edit(guest, "free") == "left to its person"
+    assert decided(guest, "Write", file_path=str(guest.root / "a.py"), content="x = 1\n") == "deny"
+    assert decided(guest, "Write", file_path="/elsewhere/a.py", content="") == "left to its person"
+    assert decided(guest, "Bash", command="git push --force") == "left to its person"
+    assert decided(guest, "NewTool") == "left to its person"
+
+
+def test_what_it_edits_is_held_until_its_turn_is_over(guest: Working) -> None:
+    guest.http.ok("leases/acquire", "alice", resources=["code:b.py"], note="by hand")
+    edit(guest, "free")
+    assert holders(guest)["code:a.py#free/body"] == "alice"
+    assert guest.http.post("leases/acquire", "bob", resources=["code:a.py#free"])[1]["code"] == "held"
+    decided(guest, "Write", file_path=str(guest.root / "b.py"), content="x = 1\n")
+    assert guest.stop("claude", SECRETS["alice"]) == {}
+    assert {name for name, who in holders(guest).items() if who == "alice"} == {"code:b.py"}
+
+
+def test_where_only_hooks_allow_they_do(guest: Working) -> None:
+    mode = "dontAsk"
+    assert (edit(guest, "held", mode), edit(guest, "free", mode)) == ("deny", "allow")
+    assert decided(guest, "Bash", mode, command="git status") == "allow"
+    assert decided(guest, "Bash", mode, command="git push --force") == "deny"
+    assert decided(guest, "Write", mode, file_path="/elsewhere/a.py", content="") == "deny"
+    assert decided(guest, "mcp__intarsia__lock", mode) == "allow"
+    assert decided(guest, "NewTool", mode) == "deny"
 
 
 def test_a_defect_is_a_no_too(working: Working) -> None:

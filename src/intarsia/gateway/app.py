@@ -41,6 +41,7 @@ QUICK, WAITING = 32, 512
 """Threads for what is done at once, and for what may wait for others: those can't keep the first from being done."""
 
 PROGRAMS = get_args(hooks.Program)
+HOOKS = {"pre-tool-use": "PreToolUse", "stop": hooks.STOP}
 
 T = TypeVar("T")
 
@@ -65,7 +66,11 @@ class Gateway:
                 Route("/v1/openapi.json", _document, methods=["GET"]),
                 Route(proof.PATH, self._prove, methods=["POST"]),
                 *(Route(f"/v1/{one.path}", self._endpoint(one), methods=["POST"]) for one in OPERATIONS),
-                *(Route(f"/v1/hooks/{name}/pre-tool-use", self._hook(name), methods=["POST"]) for name in PROGRAMS),
+                *(
+                    Route(f"/v1/hooks/{program}/{path}", self._hook(program, event), methods=["POST"])
+                    for program in PROGRAMS
+                    for path, event in HOOKS.items()
+                ),
                 Route("/mcp", self._mcp),
             ],
             middleware=[Middleware(Limited, limit=LIMIT, loopback=self._loopback)],
@@ -121,14 +126,15 @@ class Gateway:
 
         return endpoint
 
-    def _hook(self, program: hooks.Program) -> Callable[[Request], Awaitable[Response]]:
+    def _hook(self, program: hooks.Program, event: str) -> Callable[[Request], Awaitable[Response]]:
         async def hook(request: Request) -> Response:
             kind = request.headers.get("content-type", "")
             body, gone = await request.body(), threading.Event()
 
             def work() -> bytes:
                 caller = self.caller(request.headers, gone)
-                use = hooks.Use(program=program, input=_decoded(kind, body, dict[str, Any]))
+                given = _decoded(kind, body, dict[str, Any])
+                use = hooks.Use(program=program, input={**given, "hook_event_name": event})
                 return msgspec.json.encode(hooks.decide.run(caller, use).output)
 
             return _json(await self.in_thread(work, gone, request.receive, waits=True))

@@ -12,7 +12,7 @@ DECIDE = "/v1/hooks/decide"
 
 
 class FailsClosed:
-    """Makes of every answer below /v1/hooks/ that is no 200 a 200 that denies."""
+    """Makes of every answer below /v1/hooks/ that is no 200 a 200 that denies; who wants to stop may then."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -29,14 +29,15 @@ class FailsClosed:
         try:
             await self._app(scope, receive, hold)
         finally:
-            for message in _closed(held):
+            for message in _closed(held, stops=path.endswith("/stop")):
                 await send(message)
 
 
-def _closed(held: list[Message]) -> list[Message]:
+def _closed(held: list[Message], *, stops: bool) -> list[Message]:
     if held and held[0].get("status") == 200:
         return held
-    body = msgspec.json.encode(denied(_reason(b"".join(message.get("body", b"") for message in held))))
+    reason = _reason(b"".join(message.get("body", b"") for message in held))
+    body = msgspec.json.encode({} if stops else denied(reason))
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     return [
         {"type": "http.response.start", "status": 200, "headers": headers},

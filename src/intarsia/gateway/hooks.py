@@ -1,6 +1,7 @@
 """The hooks of Claude Code and Codex, answered as the drivers answer: for agents that run as plain commands.
 
-Both programs go on when a hook fails, so nothing here fails: what is not clearly allowed is denied.
+Both programs go on when a hook fails, so nothing here fails: what is not clearly allowed is denied. A person's own
+program, which works as a member, is answered by guests.py.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from intarsia.agents import Answer as Said
 from intarsia.agents import claude_tools, codex_tools, environment
 from intarsia.agents.claude_tools import verdict
 from intarsia.errors import InputError, NotReady
+from intarsia.gateway import files, guests
 from intarsia.gateway.files import worktree_of
 from intarsia.gateway.operation import Answer, Caller, Given, Site, operation
 from intarsia.kernel import leases
@@ -28,12 +30,13 @@ from intarsia.workspace.policy import Policy
 
 Program = Literal["claude", "codex"]
 OURS = "mcp__intarsia__"
+STOP = "Stop"
 LONGEST_WAIT = 20
 """Seconds that a hook waits for what another holds: both programs take a hook that is too slow for a yes."""
 
 
 class Use(Given):
-    """What the program gives its hook `PreToolUse`."""
+    """What the program gives its hooks `PreToolUse` and `Stop`."""
 
     program: Program
     input: Annotated[dict[str, Any], Meta(description="As it comes on the hook's standard input.")]
@@ -45,20 +48,42 @@ class Verdict(Answer):
 
 @operation("hooks/decide", Use, Verdict, waits=True)
 def decide(caller: Caller, given: Use) -> Verdict:
-    """Say whether an agent may use a tool."""
+    """Say whether an agent may use a tool; or (`Stop`) whether it is done."""
     with caller.database.transaction() as tx:
-        session = caller.session(tx)
+        session, me = caller.session(tx), caller.identify(tx)
         slot = _slot(tx, session) if session else ""
-    if session is None or session.stage != "working":
+    if given.input.get("hook_event_name") == STOP:
+        return Verdict(output=_stopped(caller, session, me, given.input))
+    if session and session.stage != "working":
         raise NotReady("Only a session that is at work may use tools.")
     name, use, id, cwd = _read(given.input)
-    if name.startswith(OURS):
+    ours = name.startswith(OURS)
+    tools = claude_tools if given.program == "claude" else codex_tools
+    if session is None:
+        ask = tools.question(name, use, id, Path(cwd or caller.site.root))
+        fenced = guests.is_fenced(given.input)
+        found = Said(True) if ours and fenced else None
+        if not ours:
+            found = guests.answer(caller.site, me, ask, caller.withdrawn, fenced=fenced)
+        return Verdict(output=_told(given.program, name, use, found) if found else {})
+    if ours:
         return Verdict(output=verdict(allow=True) if given.program == "claude" else {})
     guard, place = _guard(caller.site, session, slot)
-    tools = claude_tools if given.program == "claude" else codex_tools
     ask = tools.question(name, use, id, Path(cwd) if cwd else place.path)
     answer = _unknown(name) if ask is None else guard.answer(ask, caller.withdrawn)
     return Verdict(output=_told(given.program, name, use, answer))
+
+
+def _stopped(caller: Caller, session: Session | None, me: str, given: dict[str, Any]) -> dict[str, Any]:
+    """A session is sent back to work once, with what is missing; the gate has the rest."""
+    if session is None:
+        with caller.database.transaction() as tx:
+            guests.end_turn(tx, me)
+        return {}
+    if session.stage != "working" or session.resolution is not None or given.get("stop_hook_active"):
+        return {}
+    missing = files.unfinished(caller.site, session)
+    return {"decision": "block", "reason": missing} if missing else {}
 
 
 def denied(reason: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from intarsia.gateway.proof import PATH, Challenge, Proof
 from intarsia.gateway.statuses import SAID
 
 Json = dict[str, Any]
-HOOKS = [f"/v1/hooks/{program}/pre-tool-use" for program in ("claude", "codex")]
+HOOKS = [f"/v1/hooks/{program}/{event}" for program in ("claude", "codex") for event in ("pre-tool-use", "stop")]
 TEMPLATE = "#/components/schemas/{name}"
 
 
@@ -91,7 +91,7 @@ def _health(schemas: dict[type, Json]) -> Json:
 _OBJECT = {"application/json": {"schema": {"type": "object"}}}
 _HOOK = {
     "post": {
-        "summary": "Answer a hook PreToolUse, as the program calls it; every failure is answered with a no.",
+        "summary": "Answer a hook PreToolUse or Stop, as the program calls it. A failure is a no, or for Stop nothing.",
         "security": [],
         "requestBody": {"required": True, "content": _OBJECT},
         "responses": {"200": {"description": "What the hook says.", "content": _OBJECT}},
