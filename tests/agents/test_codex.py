@@ -23,7 +23,8 @@ from intarsia.agents import (
     Usage,
     Waiting,
 )
-from intarsia.agents.codex import CodexDriver, edits, end_of, script_of
+from intarsia.agents.codex import CodexDriver, edits, script_of
+from intarsia.agents.codex_ends import end_of
 from intarsia.errors import NotReady
 from tests.agents.conftest import Script, Stage
 
@@ -132,6 +133,40 @@ def test_a_turn_from_its_first_word_to_its_last(stage: Stage) -> None:
     ]
     (ask,) = approver.asked
     assert (ask.kind, ask.edits) == ("edit", (Edit(Path("/work/a.txt"), "x\n"),))
+
+
+def paid(total: int, words: int = 50, reasoning: int = 0) -> Json:
+    last = {"outputTokens": words, "reasoningOutputTokens": reasoning}
+    figures = {"inputTokens": total, "cachedInputTokens": 0, "outputTokens": total}
+    return tells("thread/tokenUsage/updated", tokenUsage={"total": figures, "last": last})
+
+
+def ran() -> list[Json]:
+    facts = {"command": "ls", "status": "completed"}
+    return [item("commandExecution", **facts), item("commandExecution", "completed", **facts)]
+
+
+def spoke() -> list[Json]:
+    return [item("agentMessage", text=""), item("agentMessage", "completed", text="Done.")]
+
+
+@pytest.mark.parametrize(
+    ("steps", "outcome"),
+    [
+        ([item("userMessage"), paid(1)], "refused"),
+        ([item("userMessage"), item("reasoning"), paid(1)], "refused"),
+        ([*spoke(), *ran(), paid(1), paid(2)], "refused"),
+        ([*ran()[:1], paid(1), *ran()[1:], paid(2)], "refused"),
+        ([item("userMessage"), *spoke(), paid(1)], "completed"),
+        ([item("userMessage"), paid(0), *spoke(), paid(1)], "completed"),
+        ([item("userMessage"), item("reasoning"), paid(1, words=50, reasoning=50)], "completed"),
+        ([*ran(), paid(1)], "completed"),
+        ([*spoke(), paid(1), paid(1)], "completed"),
+        ([*spoke(), paid(1), paid(2)], "completed"),
+    ],
+)
+def test_an_answer_that_it_leaves_out_is_a_refusal(stage: Stage, steps: list[Json], outcome: str) -> None:
+    assert end(play(stage, [*begun(), *steps, ended()])).outcome == outcome
 
 
 def test_a_refusal_comes_with_its_reason(stage: Stage) -> None:

@@ -273,9 +273,10 @@ def test_a_model_that_fails_is_no_success(bench: Bench, step: Step, outcome: str
     assert end(events).detail
 
 
-@pytest.mark.parametrize("program", [ClaudeCode], indirect=True)
 def test_a_model_that_declines_is_no_success(bench: Bench) -> None:
-    assert end(bench.play(*[Step(text="I won't.", ends="refused")] * 6)).outcome == "refused"
+    declines = Step(text="I won't.", ends="refused")
+    assert end(bench.play(*[declines] * 6)).outcome == "refused"
+    assert end(bench.play(bench.write("a.txt", "x"), *[declines] * 6, number=2)).outcome == "refused"
 
 
 def test_a_model_that_is_overloaded_once_is_asked_again(bench: Bench) -> None:

@@ -35,6 +35,7 @@ from intarsia.agents import (
 )
 from intarsia.agents.asking import Questions
 from intarsia.agents.claude_tools import TOOLS, answered, question, shown, verdict
+from intarsia.agents.outcomes import STATUS
 from intarsia.agents.programs import find_program, said_version
 from intarsia.agents.wire import Json, Wire, died
 
@@ -354,7 +355,7 @@ def _outcome(result: Json) -> Outcome:
     if result.get("is_error") is not False or result.get("subtype") != "success":
         status, kind = result.get("api_error_status"), result.get("api_error")
         unreachable = result.get("terminal_reason") == "api_error" or status is not None
-        return _STATUS.get(status) or _KINDS.get(kind, "api_error") if unreachable else "failed"
+        return STATUS.get(status) or _KINDS.get(kind, "api_error") if unreachable else "failed"
     return "completed"
 
 
@@ -365,13 +366,6 @@ _KINDS: dict[str | None, Outcome] = {
     "billing_error": "rate_limited",
     "rate_limit": "rate_limited",
     "overloaded": "overloaded",
-}
-_STATUS: dict[int | None, Outcome] = {
-    401: "auth",
-    403: "auth",
-    429: "rate_limited",
-    503: "overloaded",
-    529: "overloaded",
 }
 
 

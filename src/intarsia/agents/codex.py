@@ -11,7 +11,7 @@ import json
 import random
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from intarsia.agents import (
     Capabilities,
     Conversation,
     Edit,
-    Outcome,
     RateLimit,
     Running,
     Said,
@@ -36,6 +35,7 @@ from intarsia.agents import (
     mcp,
 )
 from intarsia.agents.asking import Questions
+from intarsia.agents.codex_ends import Answers, end_of, message_of
 from intarsia.agents.patches import patched
 from intarsia.agents.programs import find_program, said_version
 from intarsia.agents.wire import Json, Wire, died, one_line
@@ -64,7 +64,7 @@ class CodexDriver:
         weaker=(
             "A command that was allowed runs outside the sandbox, with all rights that you have.",
             "Its sandbox needs a machine that lets users make namespaces; elsewhere its commands fail until it asks.",
-            "It tells tokens, but no cost; and a refusal of the model looks like a turn without words.",
+            "It tells tokens, but no cost; and leaves out the words of a model that declines.",
         ),
     )
 
@@ -132,6 +132,7 @@ class CodexTurn:
         self._turn = turn
         self._turn_id = ""
         self._last_words = ""
+        self._answers = Answers()
         self._changes: dict[str, Sequence[Json]] = {}
         self._questions = Questions(turn.approver, aside=self._wire.aside)
 
@@ -250,14 +251,18 @@ class CodexTurn:
                 used = params["tokenUsage"]["total"]
                 figures = (used["inputTokens"], used["cachedInputTokens"], used["outputTokens"])
                 self._wire.tell(Usage(self._thread, *figures, model=self._model))
+                self._answers.paid(params["tokenUsage"])
             case "error" if params.get("willRetry"):
-                self._wire.tell(RateLimit(f"The model's server: {one_line(_message(params['error']))}; it asks again."))
+                self._wire.tell(
+                    RateLimit(f"The model's server: {one_line(message_of(params['error']))}; it asks again.")
+                )
             case "mcpServer/startupStatus/updated" if params.get("status") == "failed":
                 self._refuse(f"the tool server {params.get('name')} is not connected")
             case "turn/completed" if params.get("threadId") == self._thread:
-                self._wire.finish(end_of(params["turn"], self._last_words))
+                self._wire.finish(end_of(params["turn"], self._last_words, declined=self._answers.declined))
 
     def _started(self, item: Json) -> None:
+        self._answers.note(item)
         if item["type"] == "fileChange":
             self._changes[item["id"]] = item["changes"]
         if text := _shown(item):
@@ -343,52 +348,6 @@ def script_of(command: str) -> str:
         return command
     is_shell = len(words) == 3 and words[1] in ("-c", "-lc") and Path(words[0]).name in ("sh", "bash", "zsh")
     return words[2] if is_shell else command
-
-
-def end_of(turn: Json, last_words: str) -> TurnEnd:
-    if turn.get("status") == "completed" and not turn.get("error"):
-        return TurnEnd("completed", "", last_words)
-    error = turn.get("error") or {}
-    message = _message(error) or f"Its turn is {turn.get('status')}."
-    return TurnEnd(_outcome(error, message), message, last_words)
-
-
-def _outcome(error: Json, message: str) -> Outcome:
-    if "content_filter" in message:
-        return "refused"
-    if "max_output_tokens" in message:
-        return "truncated"
-    info = error.get("codexErrorInfo")
-    if isinstance(info, str):
-        return _KINDS.get(info, "api_error")
-    statuses = [kind.get("httpStatusCode") for kind in (info or {}).values() if isinstance(kind, Mapping)]
-    return _STATUS.get(statuses[0], "api_error") if statuses else "failed"
-
-
-_KINDS: dict[str, Outcome] = {
-    "usageLimitExceeded": "rate_limited",
-    "rateLimitExceeded": "rate_limited",
-    "flexUnavailable": "overloaded",
-    "serverOverloaded": "overloaded",
-    "unauthorized": "auth",
-    "cyberPolicy": "refused",
-    "misalignmentPolicyViolation": "refused",
-    "contextWindowExceeded": "exhausted",
-    "sessionBudgetExceeded": "exhausted",
-    "tooManyDenials": "exhausted",
-    "sandboxError": "failed",
-}
-_STATUS: dict[int | None, Outcome] = {
-    401: "auth",
-    403: "auth",
-    429: "rate_limited",
-    503: "overloaded",
-    529: "overloaded",
-}
-
-
-def _message(error: Json) -> str:
-    return " ".join(str(error[key]) for key in ("message", "additionalDetails") if error.get(key))
 
 
 def _shown(item: Json) -> str:
