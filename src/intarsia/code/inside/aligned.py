@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
-from intarsia.code.inside.items import Item, Unmerged
+from intarsia.code.inside.items import Item, Region, Unmerged
+from intarsia.code.inside.keys import Keys
 
 MAX_ITEMS = 3_000
 _ALIKE = 0.6
-Key = object
+Opcode = tuple[str, int, int, int, int]
 PLACEHOLDERS = frozenset({"pass_statement"})
 
 
@@ -29,14 +31,37 @@ class Aligned:
         return None in self.kept or any(self.added)
 
 
-def align(base: list[Item], side: list[Item], keys: dict[Item, Key]) -> Aligned:
+def align(base: Region, side: Region, keys: Keys) -> Aligned:
     """Raises Unmerged where an item was moved, or it can't be told which of equal items is new."""
+    if side.aligned is None or side.aligned[0] is not base:
+        side.aligned = base, _align(base.items, side.items, keys)
+    return side.aligned[1]
+
+
+def opcodes(a: list[bytes], b: list[bytes]) -> Sequence[Opcode]:
+    """Those of SequenceMatcher, sooner: where nothing is there twice, what both begin and end with is the same."""
+    if len(set(a)) < len(a) or len(set(b)) < len(b):
+        return SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+    head = _same(a, b, min(len(a), len(b)))
+    tail = _same(a[::-1], b[::-1], min(len(a), len(b)) - head)
+    i, j = len(a) - tail, len(b) - tail
+    found: list[Opcode] = [("equal", 0, head, 0, head)] if head else []
+    middle = SequenceMatcher(None, a[head:i], b[head:j], autojunk=False).get_opcodes()
+    found += [(tag, p + head, p_end + head, q + head, q_end + head) for tag, p, p_end, q, q_end in middle]
+    return [*found, ("equal", i, len(a), j, len(b))] if tail else found
+
+
+def _same(a: list[bytes], b: list[bytes], most: int) -> int:
+    """How many both begin with."""
+    return next((n for n in range(most) if a[n] != b[n]), most)
+
+
+def _align(base: list[Item], side: list[Item], keys: Keys) -> Aligned:
     if len(base) + len(side) > MAX_ITEMS:
         raise Unmerged("too many items")
     pairs: dict[int, int] = {}
     replaced: set[int] = set()
-    matcher = SequenceMatcher(None, [item.whole for item in base], [item.whole for item in side], autojunk=False)
-    for tag, i, i_end, j, j_end in matcher.get_opcodes():
+    for tag, i, i_end, j, j_end in opcodes([item.whole for item in base], [item.whole for item in side]):
         if tag == "equal":
             pairs.update(zip(range(i, i_end), range(j, j_end), strict=True))
             continue
@@ -60,14 +85,14 @@ def _no_slide(items: list[Item], start: int, end: int) -> None:
 def _pair(
     base: list[Item],
     side: list[Item],
-    keys: dict[Item, Key],
+    keys: Keys,
     run: tuple[int, int, int, int],
     pairs: dict[int, int],
     replaced: set[int],
 ) -> None:
     i, i_end, j, j_end = run
-    a = [keys.get(item) or item for item in base[i:i_end]]
-    b = [keys.get(item) or item for item in side[j:j_end]]
+    a = [keys.of(item) or item for item in base[i:i_end]]
+    b = [keys.of(item) or item for item in side[j:j_end]]
     for tag, p, p_end, q, q_end in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         if tag == "equal":
             pairs.update(zip(range(i + p, i + p_end), range(j + q, j + q_end), strict=True))
@@ -103,11 +128,11 @@ def _likeness(a: Item, b: Item) -> float:
     return (one & two).total() / total if total else 0.0
 
 
-def _no_move(base: list[Item], side: list[Item], keys: dict[Item, Key], pairs: dict[int, int]) -> None:
+def _no_move(base: list[Item], side: list[Item], keys: Keys, pairs: dict[int, int]) -> None:
     taken = set(pairs.values())
     gone = [item for n, item in enumerate(base) if n not in pairs]
     new = [item for n, item in enumerate(side) if n not in taken]
-    if {keys.get(item) or item.text for item in gone} & {keys.get(item) or item.text for item in new}:
+    if {keys.of(item) or item.text for item in gone} & {keys.of(item) or item.text for item in new}:
         raise Unmerged("moved")
 
 

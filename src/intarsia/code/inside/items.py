@@ -7,12 +7,17 @@ own are items too. Together with the blank tail after the last one, the items ti
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from intarsia.code.inside.kinds import Shape, split
 from intarsia.code.inside.syntax import Node
 
+if TYPE_CHECKING:
+    from intarsia.code.inside.aligned import Aligned
+
 # Siblings that belong to what comes after them.
 _ATTACHED = frozenset({"attribute_item", "decorator"})
+UNSEEN = object()
 
 
 class Unmerged(Exception):
@@ -21,7 +26,10 @@ class Unmerged(Exception):
 
 @dataclass(eq=False, slots=True)
 class Item:
-    """[lead, start) is blank, [start, end) holds the nodes, then come the separator and the comment behind it."""
+    """[lead, start) is blank, [start, end) holds the nodes, then come the separator and the comment behind it.
+
+    `node` is what it is about, `comment` that it is nothing else.
+    """
 
     data: bytes
     lead: int
@@ -30,7 +38,10 @@ class Item:
     separated: int
     stop: int
     kids: list[Node]
+    node: Node
+    comment: bool
     first: bool = False
+    key: object = UNSEEN  # what Keys found
 
     @property
     def text(self) -> bytes:
@@ -53,19 +64,10 @@ class Item:
     def trail(self) -> bytes:
         return self.data[self.separated : self.stop]
 
-    @property
-    def node(self) -> Node:
-        """What it is about."""
-        return next((kid for kid in self.kids if not kid.comment and kid.kind not in _ATTACHED), self.kids[0])
-
-    @property
-    def comment(self) -> bool:
-        return all(kid.comment for kid in self.kids)
-
 
 @dataclass(eq=False, slots=True)
 class Region:
-    """The items of a node, between what comes before and after them."""
+    """The items of a node, between what comes before and after them; and how they were aligned with the base's."""
 
     node: Node
     head: list[Node]
@@ -74,9 +76,17 @@ class Region:
     foot: list[Node]
     open: int
     close: int
+    aligned: tuple[Region, Aligned] | None = None
 
 
 def region(node: Node, shape: Shape) -> Region:
+    """Of one node only one is made."""
+    if node.region is None or node.region[0] != shape:
+        node.region = shape, _region(node, shape)
+    return node.region[1]
+
+
+def _region(node: Node, shape: Shape) -> Region:
     head, middle, foot = split(node, shape)
     start = head[-1].end if head else node.start
     close = foot[0].start if foot else node.end
@@ -154,9 +164,12 @@ def _behind(data: bytes, before: Node, comment: Node, after: Node | None) -> boo
 
 def _item(data: bytes, lead: int, group: list[Node], shape: Shape) -> Item:
     start = group[0].start
+    if len(group) == 1:
+        end = group[0].end
+        return Item(data, lead, start, end, end, end, group, group[0], group[0].comment)
     if all(kid.comment for kid in group):
         end = group[-1].end
-        return Item(data, lead, start, end, end, end, group)
+        return Item(data, lead, start, end, end, end, group, group[0], True)
     separators = [n for n, kid in enumerate(group) if _is_separator(kid, shape) and n > 0]
     body = group[: separators[0]] if separators else group
     last = len(body)
@@ -168,7 +181,11 @@ def _item(data: bytes, lead: int, group: list[Node], shape: Shape) -> Item:
     end = body[last - 1].end
     separated = group[separators[-1]].end if separators else end
     stop = after[-1].end if after else separated
-    return Item(data, lead, start, end, separated, stop, body[:last])
+    return Item(data, lead, start, end, separated, stop, body[:last], _about(body[:last]), False)
+
+
+def _about(kids: list[Node]) -> Node:
+    return next((kid for kid in kids if not kid.comment and kid.kind not in _ATTACHED), kids[0])
 
 
 @dataclass(slots=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
-from intarsia.code.inside.items import Item
+from intarsia.code.inside.items import UNSEEN, Item
 from intarsia.code.inside.kinds import CASES, CLASSES, FUNCTIONS, Rule
 from intarsia.code.inside.syntax import Node, named
 from intarsia.code.languages import OVERLOADING
@@ -19,23 +19,22 @@ _SCRIPTS = frozenset({"javascript", "typescript", "tsx"})
 class Keys:
     """The keys of all items of one list, in its three versions."""
 
-    def __init__(self, rule: Rule, language: str, versions: Iterable[list[Item]]) -> None:
-        self._before: dict[int, list[Item]] = {}
-        self.map: dict[Item, object] = {}
+    def __init__(self, rule: Rule, language: str, versions: Collection[list[Item]]) -> None:
         self._rule = rule
         self._language = language
-        for items in versions:
-            for number, item in enumerate(items):
-                self._before[id(item)] = items[:number]
-                key = self.of(item)
-                if key is not None:
-                    self.map[item] = key
+        self._versions = versions
 
     def before(self, item: Item) -> list[Item]:
         """The items before it on its own side."""
-        return self._before[id(item)]
+        return next(items[:n] for items in self._versions for n, each in enumerate(items) if each is item)
 
-    def of(self, item: Item) -> Key | None:
+    def of(self, item: Item) -> object:
+        """A Key or None; found once."""
+        if item.key is UNSEEN:
+            item.key = self._key(item)
+        return item.key
+
+    def _key(self, item: Item) -> Key | None:
         if item.comment:
             return None
         if self._rule == "keyed":

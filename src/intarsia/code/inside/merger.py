@@ -93,6 +93,8 @@ class Merger:
         return [ours] if theirs == base else [theirs] if ours == base else []
 
     def _share(self, base: bytes, both: bytes) -> None:
+        if base == both:
+            return
         self.shared.update(words(both))
         self.shared.subtract(words(base))
 
@@ -111,7 +113,7 @@ class Merger:
     def _list(self, nodes: Three, shape: Shape, parents: list[Node]) -> bytes:
         base, ours, theirs = sides = (region(nodes[0], shape), region(nodes[1], shape), region(nodes[2], shape))
         keys = Keys(shape.rule, self.language, [side.items for side in sides])
-        one, two = (align(base.items, side.items, keys.map) for side in (ours, theirs))
+        one, two = (align(base, side, keys) for side in (ours, theirs))
         meeting = Meeting(shape, self.language, base, one, two, keys, parents, self.roots)
         check(meeting)
         pieces = self._pieces(meeting, sides, [*parents, nodes[0]])
@@ -156,6 +158,8 @@ class Merger:
 
     def _additions(self, meeting: Meeting, gap: int, last: int, sides: tuple[Region, Region, Region]) -> list[Piece]:
         """What was added between two items that both sides kept; those in between were removed."""
+        if gap == last and not meeting.ours.added[gap] and not meeting.theirs.added[gap]:
+            return []
         removed = meeting.base.items[gap:last]
         for number in range(gap, last):
             self._removal(meeting, number)

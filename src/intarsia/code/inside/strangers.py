@@ -79,7 +79,7 @@ def _edits(base: Node, side: Node, way: tuple[Step, ...], parent: Node | None, l
 
 def _list_edits(base: Node, side: Node, shape: Shape, way: tuple[Step, ...], language: str) -> Iterator[Edit]:
     old, new = region(base, shape), region(side, shape)
-    aligned = align(old.items, new.items, Keys(shape.rule, language, [old.items, new.items]).map)
+    aligned = align(old, new, Keys(shape.rule, language, [old.items, new.items]))
     for was, now in zip(old.items, aligned.kept, strict=True):
         step = Step(base, was.start, shape.rule, was.kids, now.kids if now else [])
         if now is None:

@@ -16,6 +16,10 @@ from intarsia.code.languages import parse
 if TYPE_CHECKING:
     import tree_sitter
 
+    from intarsia.code.inside.effects import Effects
+    from intarsia.code.inside.items import Region
+    from intarsia.code.inside.kinds import Shape
+
     Source = tuple[tree_sitter.Node, bool]  # and whether it is of Python
 
 MAX_BYTES = 300_000
@@ -54,9 +58,12 @@ _UNSPLICEABLE = {"heredoc_body", "heredoc_beginning"}
 
 class Node:
     """`kind` is the grammar's type; `field` its role in the parent, or "". What is below it is looked at when somebody
-    asks: most of a snippet is the same in all three versions, and nobody does."""
+    asks: most of a snippet is the same in all three versions, and nobody does. `region` and `effects` are what others
+    found in it."""
 
-    __slots__ = ("_kids", "_source", "data", "end", "field", "kind", "named", "start")
+    __slots__ = (
+        "_kids", "_source", "comment", "data", "effects", "end", "field", "kind", "named", "region", "start",
+    )  # fmt: skip
 
     def __init__(
         self, data: bytes, kind: str, field: str, named: bool, start: int, end: int, kids: list[Node] | None = None,
@@ -68,6 +75,9 @@ class Node:
         self.named = named
         self.start = start
         self.end = end
+        self.comment = named and "comment" in kind
+        self.region: tuple[Shape, Region] | None = None
+        self.effects: Effects | None = None
         self._kids = kids
         self._source = source
 
@@ -84,10 +94,6 @@ class Node:
     @property
     def text(self) -> bytes:
         return self.data[self.start : self.end]
-
-    @property
-    def comment(self) -> bool:
-        return "comment" in self.kind and self.named
 
     def walk(self) -> Iterator[Node]:
         todo = [self]
