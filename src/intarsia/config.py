@@ -177,7 +177,9 @@ class Agent(Model):
     agent: Annotated[
         str, Meta(description="Which program the driver acp runs, such as 'gemini'; see: intarsia doctor.")
     ] = ""
-    mode: Annotated[str, Meta(description="For amp: smart, rush or deep; empty: as it is set.")] = ""
+    mode: Annotated[
+        str, Meta(description="For amp: smart, rush or deep; for codex: exec, which asks nobody; empty: as it is set.")
+    ] = ""
     model: Annotated[
         str, Meta(description="Model it uses, where its driver can say; empty: as the program has it.")
     ] = ""

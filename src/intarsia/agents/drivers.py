@@ -76,8 +76,12 @@ def _claude(agent: Agent, root: Path) -> Driver:
 
 def _codex(agent: Agent, root: Path) -> Driver:
     from intarsia.agents.codex import CodexDriver
+    from intarsia.agents.codex_exec import CodexExecDriver
 
-    return CodexDriver(agent.model, agent.options, agent.command)
+    if agent.mode not in ("", "exec"):
+        raise ConfigError(f"Codex has no mode {agent.mode!r}.", hint="It has one besides the usual: exec.")
+    driver = CodexExecDriver if agent.mode else CodexDriver
+    return driver(agent.model, agent.options, agent.command)
 
 
 MAKERS: dict[str, Callable[[Agent, Path], Driver]] = {

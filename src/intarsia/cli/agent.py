@@ -134,6 +134,7 @@ _CAN = {
     "asks_edits": "asks before it changes a file",
     "asks_shell": "asks before it runs a command that could write",
     "resumes": "goes on with a conversation, also after a crash",
+    "stays": "goes on in the same process where a follow-up comes soon",
     "adopts": "outlives its supervisor, and is taken over",
     "tools": "can call our tools",
     "objects": "can be sent back to work when it wants to end its turn",
