@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -200,3 +201,11 @@ def test_a_cost_that_is_not_known_is_shown_as_such() -> None:
     assert unpriced_models(unknown) == ["x"]
     assert shown(with_figure(unknown, Usage("b", 0, cost=2.5))) == "1,200 tokens read, 3 written, $2.50 + ?"
     assert shown({}) == "nothing yet"
+
+
+def test_the_table_of_prices_says_when_and_where_each_was_found() -> None:
+    table = prices.table()
+    assert table.collected <= date.today()
+    assert table.sources.keys() == table.prices.keys()
+    assert all(source.startswith("https://") for source in table.sources.values())
+    assert all(price.output > price.input > (price.cached or 0) for price in table.prices.values())

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from intarsia.cli.common import Output, find_repository, open_database, with_output
+from intarsia.clock import iso
 from intarsia.config import Config, load
 from intarsia.errors import IntarsiaError, NotReady
 from intarsia.kernel import sessions
 from intarsia.workspace.repository import Repository
 
+if TYPE_CHECKING:
+    from intarsia.gateway.register import Entry
+
 LOW_DISK = 500 * 1024 * 1024
+OLD_PRICES = 180
+"""Days."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,8 @@ def _examine() -> Iterator[Finding]:
     yield _try("prompts", lambda: _prompts(repository, config))
     yield Finding("checks", True, ", ".join(config.checks) or "none: any commit lands unproven; add [checks]")
     yield _confinement(config)
+    yield from _gateway(repository, config)
+    yield _prices()
     yield from _locks(repository)
 
 
@@ -150,6 +161,76 @@ def _confinement(config: Config) -> Finding:
         return Finding("confinement", False, problem, "Install bubblewrap and allow user namespaces.")
     what = "agents with confine = 'on' run without" if "on" in modes else "no agent asks for it"
     return Finding("confinement", True, f"not available ({problem.rstrip('.')}); {what}")
+
+
+def _gateway(repository: Repository, config: Config) -> Iterator[Finding]:
+    """Those that run for this project here; else whether one could. And the one that this environment names."""
+    from intarsia.gateway import register, server
+    from intarsia.gateway.client import URL
+
+    entries = register.running(repository.state)
+    for entry in entries:
+        yield _try("gateway", lambda entry=entry: _listening(entry))  # type: ignore[misc]
+    if not entries:
+        yield _try("gateway", lambda: _startable(config, server.installed()))
+    if url := os.environ.get(URL):
+        yield _try(URL, lambda: _named(url))
+
+
+def _listening(entry: Entry) -> str:
+    from intarsia.gateway import remote
+
+    version = remote.health(entry.url)
+    return f"{entry.url}, process {entry.pid}, since {iso(entry.since)}, answers (intarsia {version})"
+
+
+def _startable(config: Config, installed: bool) -> str:
+    """Raises NotReady where a run would not start."""
+    settings = config.gateway
+    if settings.start == "off":
+        return "off (gateway.start); agents have the commands, which ask the database"
+    if not installed:
+        from intarsia.gateway import server
+
+        if settings.start == "required":
+            server.require()
+        return "not installed (pip install 'intarsia[gateway]'); agents have the commands, which ask the database"
+    if settings.port and not _is_free(settings.port):
+        raise NotReady(
+            f"no gateway of this project runs, and port {settings.port} of 127.0.0.1 is taken by something else.",
+            hint="Set gateway.port to another one, or to 0 for any free one.",
+        )
+    where = f"port {settings.port}" if settings.port else "a free port"
+    return f"none runs; intarsia run starts one at 127.0.0.1, on {where}"
+
+
+def _is_free(port: int) -> bool:
+    import socket
+
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _named(url: str) -> str:
+    from intarsia.cli.identity import credentials
+    from intarsia.gateway import remote
+
+    name, secret = credentials()
+    remote.check(url, (name, secret))
+    return f"{url} is a gateway of this project, and knows {name}"
+
+
+def _prices() -> Finding:
+    from intarsia.run import prices
+
+    table = prices.table()
+    days = (date.today() - table.collected).days
+    old = f", {days} days ago: look whether they still hold" if days > OLD_PRICES else ""
+    detail = f"of {len(table.prices)} models, collected on {table.collected}{old}; yours win: [prices]"
+    return Finding("prices", True, detail)
 
 
 def _prompts(repository: Repository, config: Config) -> str:

@@ -59,6 +59,28 @@ def ask(url: str, credentials: tuple[str, str], operation: Operation[G, A], give
     return msgspec.convert(answer, operation.answer)
 
 
+def check(url: str, credentials: tuple[str, str]) -> None:
+    """See that the gateway is there, and knows who this is. Raises NotReady."""
+    try:
+        _connected(url, credentials).close()
+    except ConnectionRefusedError as error:
+        raise NotReady(f"Nothing listens at {url}.", hint=f"Its run has ended: unset {URL}.") from error
+
+
+def health(url: str) -> str:
+    """The version of what says that it is a gateway there; raises NotReady."""
+    host, port = place_of(url)
+    connection = http.client.HTTPConnection(host, port, timeout=PROVING)
+    try:
+        connection.request("GET", "/v1/health")
+        answer = msgspec.json.decode(connection.getresponse().read(MOST), type=dict[str, Any])
+        return str(answer["version"])
+    except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
+        raise NotReady(f"{url} does not answer: {error!r}.") from error
+    finally:
+        connection.close()
+
+
 def _post(url: str, credentials: tuple[str, str], path: str, body: bytes, seconds: float) -> tuple[int, bytes]:
     connection, (name, secret) = _connected(url, credentials), credentials
     headers = {"Authorization": f"Bearer {secret}", AS: name, "Content-Type": "application/json"}

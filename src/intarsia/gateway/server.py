@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from intarsia.errors import NotReady, UsageError
+from intarsia.gateway import register
 from intarsia.gateway.operation import Site
 from intarsia.gateway.watcher import Watcher
 
@@ -70,6 +71,7 @@ class Server:
         except OSError as error:
             raise NotReady(f"{self._host}:{self._port} can't be listened on: {error.strerror}.") from error
         self._port = self._socket.getsockname()[1]
+        self._entry = register.enter(self._site.repository.make_state(), self.url)
         self._thread.start()
         return self
 
@@ -78,6 +80,7 @@ class Server:
         self._stopping.set()
         self._wake.send(b"x")
         self._thread.join()
+        self._entry.unlink(missing_ok=True)
         for one in (self._socket, self._wake, self._woken):
             one.close()
 

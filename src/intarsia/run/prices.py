@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib.resources import files
 
@@ -52,13 +54,26 @@ def _own(model: str, own: Mapping[str, Price]) -> Price | None:
 
 
 def _builtin(model: str) -> Price | None:
-    return _own(model, _table())
+    return _own(model, table().prices)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What comes with intarsia: when it was collected, and of each model where its price was found."""
+
+    collected: date
+    prices: Mapping[str, Price]
+    sources: Mapping[str, str]
 
 
 @cache
-def _table() -> dict[str, Price]:
-    found: dict[str, Price] = {}
-    for name, entry in tomllib.loads(files("intarsia.run").joinpath("prices.toml").read_text("utf-8")).items():
+def table() -> Table:
+    entries = tomllib.loads(files("intarsia.run").joinpath("prices.toml").read_text("utf-8"))
+    collected, places = entries.pop("collected"), entries.pop("sources")
+    prices: dict[str, Price] = {}
+    sources: dict[str, str] = {}
+    for name, entry in entries.items():
         names = [name, *entry.pop("also", [])]
-        found |= dict.fromkeys(names, msgspec.convert(entry, Price))
-    return found
+        sources |= dict.fromkeys(names, places[entry.pop("source")])
+        prices |= dict.fromkeys(names, msgspec.convert(entry, Price))
+    return Table(collected, prices, sources)
