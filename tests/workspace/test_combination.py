@@ -152,6 +152,45 @@ def test_a_real_conflict_names_the_symbol_and_both_texts(sandbox: Sandbox) -> No
     assert "+    return 20\n" in found.other
 
 
+LONG = """def total(items):
+    rate = 1
+    found = []
+    for item in items:
+        found.append(item)
+    # below
+    kept = sorted(found)
+    send(kept, rate)
+    return kept
+"""
+
+
+def test_lines_that_are_apart_in_one_symbol_but_not_in_meaning_are_handed_back(sandbox: Sandbox) -> None:
+    ours = change("a.py", ("rate = 1", "rate = 100"))
+    theirs = change("a.py", ("    return kept\n", "    check(rate)\n    return kept\n"))
+    with pytest.raises(MergeConflict) as raised:
+        both(sandbox, ours, theirs, LONG)
+    [clash] = raised.value.clashes
+    assert clash.conflict is not None
+    [overlap] = clash.conflict.overlaps
+    assert overlap.key == "total" and "one changed rate" in overlap.said
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (("rate = 1", "rate = 100"), ("send(kept, rate)", "send(kept[1:], rate)")),
+        (("rate = 1", "rate = 1\n    if not items:\n        return None"), ("sorted(found)", "sorted(found[:2])")),
+    ],
+    ids=["used before", "leaves early"],
+)
+def test_what_lines_merge_in_one_symbol_lands_as_git_has_it(
+    sandbox: Sandbox, ours: tuple[str, str], theirs: tuple[str, str]
+) -> None:
+    """It is not proven, but nothing speaks against it; that is for the checks."""
+    both(sandbox, change("a.py", ours), change("a.py", theirs), LONG)
+    assert (sandbox.root / "a.py").read_text() == LONG.replace(*ours).replace(*theirs)
+
+
 def delete(tree: Path) -> None:
     (tree / "a.py").unlink()
 

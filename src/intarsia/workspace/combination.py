@@ -2,7 +2,7 @@
 
 Files that one side changed are taken, and those of code that both changed are merged by symbol. Where that is not
 enough, as with renamed files, git merges; what it leaves in conflict is merged by symbol, and what it calls clean is
-looked at, as git calls files clean that define a symbol twice.
+looked at, as git calls files clean that define a symbol twice, or in which one side uses what the other changed.
 """
 
 from __future__ import annotations
@@ -200,12 +200,22 @@ class Combination:
             entries = {stage: entry for stage, entry in versions.items() if entry is not None}
             if path in left or len(entries) < 3 or ours.after == theirs.after:
                 continue
-            if not self._is_valid(path, entries, self._objects.read(f"{tree}:{path}")):
-                found = self._merge(path, entries)
-                if isinstance(found, Clash):
-                    yield found
-                else:
-                    settled[path] = found
+            found = self._merge(path, entries)
+            if self._is_valid(path, entries, self._objects.read(f"{tree}:{path}")):
+                yield from self._entangled(path, found)
+            elif isinstance(found, Clash):
+                yield found
+            else:
+                settled[path] = found
+
+    def _entangled(self, path: str, found: File | Clash | None) -> Iterable[Clash]:
+        """Of what git merged by lines, and what could not be merged by symbol, the symbols that can't be both."""
+        from intarsia.code.merging.files import entangled
+
+        if isinstance(found, Clash) and found.conflict is not None and not self._has_driver(path):
+            left = entangled(path, found.conflict)
+            if left is not None:
+                yield Clash(path, left)
 
     def _is_valid(self, path: str, entries: Mapping[str, Entry], result: bytes | None) -> bool:
         from intarsia.code.languages import language_of

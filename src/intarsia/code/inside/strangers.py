@@ -51,6 +51,14 @@ class Edit:
 
 def stay_strangers(base: Node, ours: Node, theirs: Node, language: str) -> None:
     """Raises Unmerged when an edit of the one may change the meaning of an edit of the other."""
+    one, two = edits(base, ours, theirs, language)
+    for a in one:
+        for b in two:
+            _compare(a, b)
+
+
+def edits(base: Node, ours: Node, theirs: Node, language: str) -> tuple[list[Edit], list[Edit]]:
+    """What either side did and the other did not. Raises Unmerged where that can't be told, or is too much."""
     one, two = (list(_edits(base, side, (), None, language)) for side in (ours, theirs))
     known = [{(edit.way[-1].container if edit.way else None, edit.texts) for edit in side} for side in (one, two)]
     alike = {(id(container), texts) for container, texts in known[0] & known[1]}
@@ -59,9 +67,7 @@ def stay_strangers(base: Node, ours: Node, theirs: Node, language: str) -> None:
     )
     if len(one) * len(two) > _MAX_PAIRS:
         raise Unmerged("too many changes")
-    for a in one:
-        for b in two:
-            _compare(a, b)
+    return one, two
 
 
 def _edits(base: Node, side: Node, way: tuple[Step, ...], parent: Node | None, language: str) -> Iterator[Edit]:
@@ -115,16 +121,12 @@ def _part_edits(base: Node, side: Node, way: tuple[Step, ...], language: str) ->
 
 
 def _compare(a: Edit, b: Edit) -> None:
-    parting = _parting(a.way, b.way)
-    if parting == len(a.way) or parting == len(b.way):
-        return  # one edit is inside of the other: the merge of that part decides
-    one, two = a.way[parting:], b.way[parting:]
-    if one[0].container is two[0].container and one[0].rule in ("chain", "cases"):
+    parted = part(a, b)
+    if parted is None:
         return
+    one, two = parted
     within = [_enters_function(one), _enters_function(two)]
-    if all(within):
-        return
-    first, second = _meant(one, a), _meant(two, b)
+    first, second = meant(one, a), meant(two, b)
     if within[0] or within[1]:
         inner, outer = (first, second) if within[0] else (second, first)
         if touching(outer.writes, inner.names):
@@ -136,6 +138,18 @@ def _compare(a: Edit, b: Edit) -> None:
         raise Unmerged("one writes what the other uses")
     if first.exits or second.exits:
         raise Unmerged("one leaves early")
+
+
+def part(a: Edit, b: Edit) -> tuple[tuple[Step, ...], tuple[Step, ...]] | None:
+    """From where their ways part; None where they have nothing in common, in different functions or branches, or where
+    one is inside of the other, so that the merge of that decides."""
+    parting = _parting(a.way, b.way)
+    if parting == len(a.way) or parting == len(b.way):
+        return None
+    one, two = a.way[parting:], b.way[parting:]
+    if one[0].container is two[0].container and one[0].rule in ("chain", "cases"):
+        return None
+    return None if _enters_function(one) and _enters_function(two) else (one, two)
 
 
 def _parting(a: tuple[Step, ...], b: tuple[Step, ...]) -> int:
@@ -156,7 +170,7 @@ def _statement(way: tuple[Step, ...]) -> Step | None:
     return next((step for step in reversed(way) if step.rule == "body"), None)
 
 
-def _meant(way: tuple[Step, ...], edit: Edit) -> Effects:
+def meant(way: tuple[Step, ...], edit: Edit) -> Effects:
     """What the innermost statement does that holds the edit, or else the edit itself."""
     step = _statement(way) or next((step for step in reversed(way) if step.rule != "part"), None)
     old, new = (step.old, step.new) if step is not None else (edit.old, edit.new)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from intarsia.code.inside.entangled import entangled as entangled_by
 from intarsia.code.languages import language_of
 from intarsia.code.merging.merge import Conflict, Overlap, merge
 from intarsia.code.merging.shape import is_binary
@@ -39,6 +41,22 @@ def merge_files(path: str, base: File | None, ours: File | None, theirs: File | 
         return _conflict("given different modes", base, ours, theirs)
     data = _data(path, base, ours, theirs)
     return data if isinstance(data, Conflict) else File(mode, data)
+
+
+def entangled(path: str, conflict: Conflict) -> Conflict | None:
+    """What is left of a conflict where lines alone merged without one: symbols that both sides changed, and in which
+    the one newly uses what the other changed. None where no symbol is like that."""
+    overlaps = [said for overlap in conflict.overlaps if (said := _entangled(path, overlap)) is not None]
+    return replace(conflict, overlaps=overlaps) if overlaps else None
+
+
+def _entangled(path: str, overlap: Overlap) -> Overlap | None:
+    if overlap.kind != "changed" or overlap.base is None or overlap.ours is None or overlap.theirs is None:
+        return None
+    language = language_of(path, overlap.ours)
+    name = entangled_by(overlap.base, overlap.ours, overlap.theirs, language) if language is not None else ""
+    said = f"{overlap.said}: one changed {name}, which the other changed too or newly uses"
+    return replace(overlap, said=said) if name else None
 
 
 def _mode(base: File | None, ours: File, theirs: File) -> int | None:
