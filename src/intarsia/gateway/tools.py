@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -29,6 +30,10 @@ class Kind:
     name: str
     about: str
     actions: Mapping[str, Operation[Any, Any]]
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        return schema(self)
 
 
 def _one(name: str, about: str, operation: Operation[Any, Any]) -> Kind:
@@ -97,7 +102,7 @@ BESIDE = ("lock", "note", "message", "done", "ask")
 
 def made(ask: Ask, kinds: tuple[Kind, ...] = KINDS) -> tuple[Tool, ...]:
     """The tools of one caller."""
-    return tuple(Tool(kind.name, kind.about, schema(kind), _calling(kind, ask)) for kind in kinds)
+    return tuple(Tool(kind.name, kind.about, kind.schema, _calling(kind, ask)) for kind in kinds)
 
 
 def for_session(site: Site, session: str, watcher: Watcher, stopping: Callable[[], bool]) -> tuple[Tool, ...]:

@@ -136,6 +136,11 @@ class Git:
                 git_exit=min(packer.returncode, unpacker.returncode) or 1,
             )
 
+    def unpack(self, pack: bytes) -> None:
+        """Take in the objects of a pack, every one verified, with all that they lead to. Raises GitError."""
+        if self.read("unpack-objects", "-q", "--strict", stdin=pack) is None:
+            raise GitError("git will not have these commits: an object is broken, or one that they need is missing.")
+
     def line(self, *args: str, ok: Collection[int] = (0,)) -> str:
         return self.run(*args, ok=ok).strip()
 

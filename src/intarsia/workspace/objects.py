@@ -78,11 +78,11 @@ class Objects:
 
     def _tree(self, oid: str) -> Mapping[str, Entry]:
         """The entries of a tree, or of a commit's, by name. Raises GitError."""
-        return dict(_entries(self._require(f"{oid}^{{tree}}"), len(oid) // 2))
+        return dict(entries_of(self._require(f"{oid}^{{tree}}"), len(oid) // 2))
 
     def _commit(self, oid: str) -> Commit:
         """Raises GitError."""
-        return _parsed(self._require(oid))
+        return parsed(self._require(oid))
 
     def files(self, tree: str, inside: str = "") -> dict[str, Entry]:
         """All that a tree holds, in all directories, by path; submodules too."""
@@ -119,6 +119,28 @@ class Store:
     def __init__(self, objects: Path) -> None:
         self._objects = objects
 
+    def loose(self) -> set[str]:
+        """The ids of all objects that are here as files of their own."""
+        folders = [folder for folder in self._objects.iterdir() if len(folder.name) == 2]
+        return {folder.name + file.name for folder in folders for file in folder.iterdir()}
+
+    def has_packs(self) -> bool:
+        return any((self._objects / "pack").glob("*.pack"))
+
+    def get(self, oid: str) -> tuple[bytes, bytes] | None:
+        """Kind and content of a loose object; None if it is not here, or not what its name says."""
+        try:
+            whole = zlib.decompress((self._objects / oid[:2] / oid[2:]).read_bytes())
+        except (OSError, zlib.error):
+            return None
+        head, _, data = whole.partition(b"\0")
+        return (head.split(b" ")[0], data) if _name(whole, len(oid)) == oid else None
+
+    def get_commit(self, oid: str) -> Commit | None:
+        """Raises GitError for what is no commit."""
+        found = self.get(oid)
+        return None if found is None else parsed(found[1])
+
     def blob(self, data: bytes, like: str) -> str:
         """The id of a content, which is there afterwards. `like` is any id of this repository. Raises OSError."""
         return self._write(b"blob", data, like)
@@ -137,7 +159,7 @@ class Store:
 
     def _write(self, kind: bytes, data: bytes, like: str) -> str:
         whole = b"%s %d\0%s" % (kind, len(data), data)
-        oid = (hashlib.sha1 if len(like) == 40 else hashlib.sha256)(whole).hexdigest()
+        oid = _name(whole, len(like))
         folder = self._objects / oid[:2]
         place = folder / oid[2:]
         try:
@@ -155,6 +177,10 @@ class Store:
         folder.chmod(self._objects.stat().st_mode & 0o7777)  # shared with others, if the repository is
 
 
+def _name(whole: bytes, digits: int) -> str:
+    return (hashlib.sha1 if digits == 40 else hashlib.sha256)(whole).hexdigest()
+
+
 def _create(place: Path, content: bytes) -> None:
     """A file that is there whole or not at all, and is never written again; git clears away unfinished ones."""
     with NamedTemporaryFile(prefix="tmp_obj_", dir=place.parent, delete=False) as unfinished:
@@ -168,22 +194,29 @@ def _sorted_as(name: str, entry: Entry) -> bytes:
     return os.fsencode(name) + (b"/" if entry.mode == TREE else b"")
 
 
-def _entries(data: bytes, width: int) -> Iterable[tuple[str, Entry]]:
+def entries_of(data: bytes, width: int) -> Iterable[tuple[str, Entry]]:
+    """What the content of a tree says; `width` is that of an id in bytes. Raises GitError."""
     at = 0
-    while at < len(data):
-        space = data.index(b" ", at)
-        end = data.index(b"\0", space) + 1
-        name = data[space + 1 : end - 1].decode(errors="surrogateescape")
-        yield name, Entry(int(data[at:space], 8), data[end : end + width].hex())
-        at = end + width
+    try:
+        while at < len(data):
+            space = data.index(b" ", at)
+            end = data.index(b"\0", space) + 1
+            name = data[space + 1 : end - 1].decode(errors="surrogateescape")
+            yield name, Entry(int(data[at:space], 8), data[end : end + width].hex())
+            at = end + width
+    except ValueError:
+        raise GitError("A tree of the repository is broken.", hint="git fsck") from None
 
 
-def _parsed(data: bytes) -> Commit:
+def parsed(data: bytes) -> Commit:
+    """What the content of a commit says. Raises GitError."""
     head, _, message = data.partition(b"\n\n")
     fields: dict[bytes, list[bytes]] = {}
     for line in head.split(b"\n"):
         key, _, value = line.partition(b" ")
         fields.setdefault(key, []).append(value)
+    if not fields.keys() >= {b"tree", b"author"}:
+        raise GitError("A commit of the repository is broken.", hint="git fsck")
     parents = tuple(parent.decode() for parent in fields.get(b"parent", []))
     encoding = fields.get(b"encoding", [b""])[0].decode(errors="replace")
     return Commit(fields[b"tree"][0].decode(), parents, fields[b"author"][0], message, encoding)

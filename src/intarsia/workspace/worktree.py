@@ -22,6 +22,8 @@ from pathlib import Path
 from intarsia.errors import GitError
 from intarsia.workspace.borrowed import Borrowed, delete, write
 from intarsia.workspace.git import Git
+from intarsia.workspace.objects import Store
+from intarsia.workspace.packing import pack
 from intarsia.workspace.repository import Repository
 
 INCLUDE = ".worktreeinclude"
@@ -60,6 +62,7 @@ class Worktree:
         self.cache = self.slot / "cache"
         self.tmp = self.slot / "tmp"
         self._owner = self.slot / "owner"
+        self._store = Store(self.git_dir / "objects")
 
     @property
     def git(self) -> Git:
@@ -146,7 +149,8 @@ class Worktree:
             self.restore("HEAD")
         self._own.unhide()
         head, dirty = self._status()
-        commits, onto = self._own_commits([base, *foreign]) if head != base else ([], [])
+        straight = self._straight(base, head)
+        commits, onto = self._own_commits([base, *foreign]) if straight is None else (straight, [base] * bool(straight))
         left = self._snapshot_tree() if dirty else head
         return Inspection(head, commits, dirty, left, onto, self._own.branches_beside(), tampered, lost)
 
@@ -234,6 +238,17 @@ class Worktree:
                 dirty.append(entry.split(" ", 10)[10])
         return head, dirty
 
+    def _straight(self, base: str, head: str) -> list[str] | None:
+        """The commits since `base`, oldest first, if each was made here on the one before, and nobody else has it."""
+        found: list[str] = []
+        while head != base:
+            made = self._store.get_commit(head)
+            if made is None or len(made.parents) != 1 or self._repository.objects.read(head) is not None:
+                return None
+            found.append(head)
+            head = made.parents[0]
+        return found[::-1]
+
     def _own_commits(self, foreign: Sequence[str]) -> tuple[list[str], list[str]]:
         """Those that HEAD reaches and `foreign` does not, oldest first; and the parents they were put on."""
         known = "".join(f"^{commit}\n" for commit in foreign)
@@ -259,9 +274,13 @@ class Worktree:
 
     def _export(self, refs: dict[str, str], known: Collection[str] = ()) -> None:
         """Copy commits to the user's repository and point refs of it there; every object is verified on the way."""
-        wanted = "".join(f"{commit}\n" for commit in refs.values())
-        there = "".join(f"^{commit}\n" for commit in known or set(self._repository.refs().values()))
-        self.git.send(self._repository.git, wanted + there)
+        packed = pack(self._store, refs.values())
+        if packed is None:
+            wanted = "".join(f"{commit}\n" for commit in refs.values())
+            there = "".join(f"^{commit}\n" for commit in known or set(self._repository.refs().values()))
+            self.git.send(self._repository.git, wanted + there)
+        else:
+            self._repository.git.unpack(packed)
         self._repository.references.update("".join(f"update {ref} {commit}\n" for ref, commit in refs.items()))
 
     def _copy_included(self) -> None:
