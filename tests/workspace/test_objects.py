@@ -115,3 +115,13 @@ def test_a_reader_that_is_killed_is_started_again(place: Place) -> None:
     place.objects._process.wait()
     assert place.objects.read(place.like)
     assert place.objects.read("0" * len(place.like)) is None
+
+
+def test_a_writer_of_references_that_is_killed_is_started_again(place: Place) -> None:
+    place.references.update(f"create refs/heads/a {place.like}\n")
+    assert place.references._process
+    os.kill(place.references._process.pid, signal.SIGKILL)
+    place.references._process.wait()
+    for ref in ("b", "c"):
+        place.references.update(f"create refs/heads/{ref} {place.like}\n")
+    assert {"refs/heads/a", "refs/heads/b", "refs/heads/c"} <= place.references.all().keys()
