@@ -8,9 +8,11 @@ from functools import cached_property
 from msgspec import structs
 
 from intarsia.code.conflicts.source import Files, SemanticConflict, Versions
+from intarsia.code.languages import language_of
 from intarsia.code.names.index import Place, plain
 from intarsia.code.names.links import family
-from intarsia.code.names.record import Record, Row, record_of
+from intarsia.code.names.record import Record, Row, recorded
+from intarsia.code.outline import recall
 from intarsia.code.recent import Recent
 
 # Names that so many classes have that the name alone says nothing.
@@ -232,5 +234,10 @@ def _records(files: Files, paths: Collection[str]) -> dict[str, Record]:
     return {path: record for path, record in found if record is not None}
 
 
-_recent_record = Recent[Record](lambda data, path: record_of(path, data))
+def _recorded(data: bytes, path: str) -> Record | None:
+    language = language_of(path, data)
+    return None if language is None else recorded(recall(data, language), language)
+
+
+_recent_record = Recent(_recorded)
 _recent_definitions = Recent(_defining)

@@ -171,6 +171,9 @@ class _Reader:
         else:
             special(self, node)
 
+    def leaf(self, node: ast.AST) -> None:
+        """Half of all nodes have none below them."""
+
     def within(self, scope: Scope, nodes: Iterable[ast.AST | None]) -> None:
         before, self.scope = self.scope, scope
         self.all(nodes)
@@ -334,6 +337,7 @@ _SPECIAL: dict[type[ast.AST], Callable[[_Reader, Any], None]] = {
     ast.Lambda: _Reader.lambda_,
     ast.ClassDef: _Reader.class_,
     ast.Call: _Reader.call,
+    **dict.fromkeys((ast.Load, ast.Store, ast.Del, ast.Constant), _Reader.leaf),
 }
 
 

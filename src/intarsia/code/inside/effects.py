@@ -7,7 +7,6 @@ Functions and classes count with what they mention, not with what they do, as th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from intarsia.code.inside.kinds import CLASSES, FUNCTIONS
@@ -127,7 +126,16 @@ class Effects:
         return self.reads | self.writes
 
 
-def effects(nodes: Iterable[Node], *, parameters: bool = False) -> Effects:
+def effects(nodes: list[Node], *, parameters: bool = False) -> Effects:
+    """Not to be changed: of one node they are found once."""
+    if len(nodes) != 1 or parameters:
+        return _effects(nodes, parameters)
+    if nodes[0].effects is None:
+        nodes[0].effects = _effects(nodes, False)
+    return nodes[0].effects
+
+
+def _effects(nodes: list[Node], parameters: bool) -> Effects:
     found = Effects()
     for node in nodes:
         if parameters:

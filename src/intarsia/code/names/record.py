@@ -50,7 +50,11 @@ class Record(Struct, array_like=True, gc=False):
 def record_of(path: str, data: bytes) -> Record | None:
     """None when the language is not known."""
     language = language_of(path, data)
-    return None if language is None else _Reader(outline(data, language), language).record()
+    return None if language is None else recorded(outline(data, language), language)
+
+
+def recorded(source: Outline, language: str) -> Record:
+    return _Reader(source, language).record()
 
 
 class _Reader:
