@@ -154,19 +154,21 @@ def _speed() -> Iterator[Result]:
     )
     assert isinstance(merge(base, ours, theirs, "python"), Merged)
     known = [outline(text, "python") for text in (base, ours)]
-    cold = _processor(lambda: merge(base, ours, theirs, "python"))
-    warm = _processor(lambda: merge(known[0], known[1], theirs, "python"))
-    yield Result(f"merge of {len(base) // 1000} KB, nothing known, processor time", cold, "ms", 60)
-    yield Result("the same, with the outlines of base and ours", warm, "ms")
-    yield Result("line merge of the same", _processor(lambda: diff3(base, ours, theirs)), "ms", 30)
+    cold = _spent(lambda: merge(base, ours, theirs, "python"))
+    warm = _spent(lambda: merge(known[0], known[1], theirs, "python"))
+    yield Result(f"merge of {len(base) // 1000} KB, nothing known", cold[0], "ms", 60)
+    yield Result("  of that, processor time", cold[1], "ms")
+    yield Result("the same, with the outlines of base and ours", warm[0], "ms")
+    yield Result("line merge of the same", _spent(lambda: diff3(base, ours, theirs))[0], "ms", 30)
 
 
-def _processor(action: Callable[[], object]) -> float:
-    """Milliseconds of processor time, the median of 21 calls, each as if it were the first."""
-    spent = []
+def _spent(action: Callable[[], object]) -> tuple[float, float]:
+    """Milliseconds by the clock and of processor time, the medians of 21 calls, each as if it were the first."""
+    clock, processor = [], []
     for _ in range(21):
         forget()
-        started = time.process_time()
+        began, started = time.perf_counter(), time.process_time()
         action()
-        spent.append(time.process_time() - started)
-    return statistics.median(spent) * 1000
+        processor.append(time.process_time() - started)
+        clock.append(time.perf_counter() - began)
+    return statistics.median(clock) * 1000, statistics.median(processor) * 1000
