@@ -116,7 +116,7 @@ class Workspace(Model):
         ),
     ] = "worktree"
     wait: Annotated[
-        int, Meta(ge=0, description="Seconds an edit of the shared tree waits for a symbol that another session holds.")
+        int, Meta(ge=0, description="Seconds an edit, or work that is to land, waits for what another session holds.")
     ] = 60
     append: Annotated[
         list[str],

@@ -340,9 +340,11 @@ def test_what_an_edit_would_make_of_a_file(tmp_path: Path) -> None:
 
     assert text(old_string="one", new_string="1") == "1 two one\n"
     assert text(old_string="one", new_string="1", replace_all=True) == "1 two 1\n"
-    assert text(old_string="three", new_string="3") is None
+    assert text(old_string="three", new_string="3") == "one two one\n"  # the tool refuses
     assert text(old_string="", new_string="3") is None
     assert text() is None
+    path.write_text("say \u201cone\u201d\n")
+    assert text(old_string='say "one"', new_string="two") == "two\n"  # as the tool has it
 
 
 def test_paths_are_those_that_the_tool_itself_would_use() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from intarsia.config import Config, Workspace
+from intarsia.config import Config, Run, Workspace
 from intarsia.gateway.limits import LIMIT
 from intarsia.gateway.operation import Site
-from intarsia.kernel import issues, sessions
+from intarsia.kernel import issues, leases, sessions
 from intarsia.run import resolution
 from intarsia.workspace import pool
 from tests.gateway.conftest import SECRETS, Http, served
@@ -110,10 +110,25 @@ def test_codex_is_answered_too(working: Working) -> None:
     assert working.codex("mcp__intarsia__status", "x") == "allow"
 
 
+def test_what_an_edit_touches_is_leased(site: Site) -> None:
+    refusing = Site(site.repository, site.database, Config(run=Run(on_overlap="refuse")))
+    with served(refusing) as http:
+        working = Working(refusing, http)
+        one, other = str(working.root / "a.py"), str(working.root / "b.py")
+        with site.database.transaction() as tx:
+            leases.acquire(tx, "bob", "code:b.py", 600)
+        assert working.claude("Write", file_path=one, content="1\n") == "allow"
+        assert working.claude("Write", file_path=other, content="1\n") == "deny"
+        with site.database.read() as tx:
+            assert "code:a.py" in [lease.resource for lease in leases.of(tx, working.session.id)]
+
+
 def test_in_a_shared_tree_files_are_changed_by_our_tools_only(sharing: Working) -> None:
     assert sharing.claude("Write", file_path=str(sharing.root / "a.py"), content="1\n") == "deny"
     assert sharing.claude("Write", file_path=str(sharing.tmp / "a.py"), content="1\n") == "allow"
     assert sharing.claude("Bash", command="git checkout -- .") == "deny"
+    assert sharing.claude("Bash", command="echo 1 > a.py") == "deny"
+    assert sharing.claude("Bash", command=f"echo 1 > {sharing.tmp}/a.py") == "allow"
     assert sharing.codex("Bash", "git log") == "allow"
 
 

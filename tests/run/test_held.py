@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from intarsia.kernel import line
@@ -28,6 +30,14 @@ def project(sandbox: Sandbox, policy: str = "", wait: int = 0) -> Sandbox:
 def by_shell(name: str, old: str = "1", new: str = "2") -> list[Step]:
     """A change of one function that nobody is asked for."""
     return [{"shell": f"sed -i '/def {name}/,/return/s/return {old}/return {new}/' a.py"}, {"commit": f"Change {name}"}]
+
+
+def asking(sandbox: Sandbox, scripts: Mapping[str, Sequence[Sequence[Step]]]) -> str:
+    """An agent that asks before each step, and leaves out what it may not do."""
+    agent = sandbox.scenario(scripts)
+    path = Path(agent.removeprefix("script: "))
+    path.write_text("asks = true\n" + path.read_text())
+    return agent
 
 
 def noted(sandbox: Sandbox) -> list[dict[str, Any]]:
@@ -113,10 +123,7 @@ def test_what_was_leased_when_it_was_asked_for_needs_no_more(sandbox: Sandbox) -
         {"replace": "a.py", "old": f"def {name}():\n    return 1", "new": f"def {name}():\n    return 2"}
         for name in "ab"
     ]
-    agent = box.scenario({"it-1": [[*steps, {"commit": "Change what is free"}]]})
-    path = box.root.parent / f"{box.root.name}-scenario.toml"
-    path.write_text("asks = true\n" + path.read_text())
-    box.ok("run", "--agent", agent)
+    box.ok("run", "--agent", asking(box, {"it-1": [[*steps, {"commit": "Change what is free"}]]}))
     assert box.show("a.py") + "\n" == changed("b")
     assert noted(box) == []
 
@@ -155,3 +162,43 @@ def test_in_a_shared_tree_what_was_given_away_goes_back(sandbox: Sandbox) -> Non
     box.write("free", "")
     finish(run)
     assert box.show("a.py") + "\n" == changed("a") == on_disk(box)
+
+
+def test_in_a_shared_tree_a_shell_that_is_asked_about_writes_beside_it_only(sandbox: Sandbox) -> None:
+    """What it may not write is not taken for a person's, and by our commands it is the session's."""
+    box = prepare(sandbox)
+    box.issue("it-a")
+    ours = f"{sys.executable} -m intarsia"
+    commands = (
+        "echo 1 > a.py",
+        f"{ours} edit a.py --old 'def a():\n    return 1' --new 'def a():\n    return 2'",
+        f"{ours} commit -m 'By commands'",
+    )
+    box.ok("run", "--agent", asking(box, {"it-a": [[{"shell": command} for command in commands]]}))
+    assert box.show("a.py") + "\n" == changed("a") == on_disk(box)
+    assert box.events("adopted") == []
+
+
+def test_in_a_shared_tree_nobody_is_told_to_merge_a_branch(sandbox: Sandbox) -> None:
+    box = prepare(sandbox)
+    box.issue("it-a")
+    box.write(".git/info/exclude", "ready\ngo\n")
+    first: list[Step] = [*changes("a")[0], {"shell": "touch ready; until test -e go; do sleep 0.02; done"}]
+    second: list[Step] = [{"replace": "a.py", "old": "return 7", "new": "return 9"}, {"commit": "Both"}]
+    run = box.start("run", "--agent", box.scenario({"it-a": [first, second]}))
+    until((box.root / "ready").exists)
+    commit_beside(box, CODE.replace("return 1", "return 7", 1))
+    box.write("go", "")
+    finish(run)
+    assert box.show("a.py") + "\n" == CODE.replace("return 1", "return 9", 1) == on_disk(box)
+    told = prompt(box, "it-a", 2)
+    assert "In conflict with what landed meanwhile: a.py. Change your part so that both hold" in told
+    assert "make them again on what is there" in told and "Merge that branch" not in told
+
+
+def commit_beside(box: Sandbox, text: str) -> None:
+    """A person's commit to a.py that leaves the file on disk as it is."""
+    path = box.root.parent / "a.py"
+    path.write_text(text)
+    box.git("update-index", "--cacheinfo", f"100644,{box.git('hash-object', '-w', str(path))},a.py")
+    box.git("commit", "--quiet", "-m", "By hand")

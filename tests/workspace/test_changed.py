@@ -42,14 +42,18 @@ def test_all_of_a_file_is_changed_by_what_is_no_change_of_its_text(sandbox: Sand
     assert needs(sandbox, base, sandbox.git("rev-parse", "HEAD"))["code:a.py"] == "exclusive"
 
 
-def test_what_was_merged_from_the_branch_is_not_counted(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("how", ["merge --no-ff --no-edit", "merge --ff-only", "rebase", ""])
+def test_what_was_taken_over_from_the_branch_is_not_counted(sandbox: Sandbox, how: str) -> None:
     base = sandbox.commit("a.py", CODE, "Code")
-    sandbox.git("switch", "--quiet", "--create", "side")
-    sandbox.commit("b.py", "b = 1\n", "Mine")
-    sandbox.git("switch", "--quiet", "main")
+    sandbox.git("branch", "side")
     tip = sandbox.commit("a.py", CODE.replace("1", "2"), "Theirs")
     sandbox.git("switch", "--quiet", "side")
-    sandbox.git("merge", "--quiet", "--no-edit", "main")
+    if how != "merge --ff-only":
+        sandbox.commit("b.py", "b = 1\n", "Mine")
+    if how:
+        sandbox.git(*how.split(), "--quiet", "main")
+    if how == "merge --ff-only":
+        sandbox.commit("b.py", "b = 1\n", "Mine")
     assert needs(sandbox, base, sandbox.git("rev-parse", "side"), tip) == {"code:b.py": "exclusive"}
 
 

@@ -323,6 +323,36 @@ def test_in_a_shared_tree_git_leaves_files_and_index_alone() -> None:
     assert verdict("git diff", shared).allowed
 
 
+IN_TREE = [
+    "echo 1 > a.py", "echo 1 >> ./sub/a.py", "cat <<E | tee a.py\nx\nE", "sed -i s/a/b/ a.py",
+    "perl -pi -e s/a/b/ a.py", "cp /tmp/x a.py", "mv a.py b.py", "mv a.py /tmp/x", "rm a.py", "rm -rf sub",
+    "touch new.py", "mkdir x > a.py",
+    "ln -s a.py b.py",
+    "cd sub && echo 1 > a.py", "sh -c 'echo 1 > a.py'", "true && : > a.py", "git diff > a.patch", "echo > .intarsia/x",
+    "git apply <<E\n--- a/a.py\n+++ b/a.py\nE", "apply_patch <<E\n*** Update File: a.py\nE", "find . -fprint a.py",
+    "echo 1 > /home/user/project/a.py", "echo 1 > $X", 'f=$(mktemp); echo 1 > "$f"', "git ls-files | xargs rm",
+    "for f in *.py; do echo 1 > $f; done", "dd of=a.py", "echo 1 > a*.py", "curl https://x.invalid -o a.py",
+]  # fmt: skip
+BESIDE_TREE = [
+    "make 2>&1", "make > /dev/null 2>&1", "grep -rn x . | head", "echo 1 > $TMPDIR/x", "cp a.py $TMPDIR",
+    "mkdir -p sub/x", "echo 1 > /tmp/x", "touch /home/user/project/.intarsia/tmp/x", "rm -rf $TMPDIR/x",
+    "chmod +x run.sh",
+    "tee /dev/null",
+    "intarsia edit a.py --old 1 --new 2", "intarsia write a.py < $TMPDIR/x", "python -m pytest", "sed s/a/b/ a.py",
+    "cat a.py > $TMPDIR/$X",
+]  # fmt: skip
+
+
+def test_in_a_shared_tree_a_shell_writes_beside_it_only() -> None:
+    environ = {"HOME": "/home/user", "TMPDIR": "/home/user/project/.intarsia/tmp"}
+    shared, own = Policy(environ=environ, shared=True), Policy(environ=environ)
+    assert [command for command in IN_TREE if verdict(command, shared).allowed] == []
+    assert [command for command in BESIDE_TREE if not verdict(command, shared).allowed] == []
+    assert [command for command in IN_TREE[:5] if not verdict(command, own).allowed] == []
+    assert "intarsia edit" in verdict("echo 1 > a.py", shared).instead
+    assert verdict("rm -rf sub", Policy(environ=environ, shared=True, allow=("rm -rf sub",))).allowed
+
+
 @pytest.mark.parametrize(
     ("allow", "deny", "command", "allowed"),
     [

@@ -15,6 +15,8 @@ EDITING = ("Write", "Edit", "NotebookEdit")
 OTHERS = ("Task", "Agent", "TaskStop", "Skill", "WebFetch", "WebSearch")
 TOOLS = ("Bash", *READING, *EDITING, *OTHERS)
 
+_STRAIGHT = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
+
 Input = Mapping[str, Any]
 
 
@@ -46,15 +48,24 @@ def _place(path: str, cwd: Path) -> Path:
 
 
 def _replaced(path: Path, given: Input) -> str | None:
-    """The file as it would be; None when the tool itself will refuse, or we can't tell."""
+    """The file as it would be, unchanged where the tool itself will refuse; None when we can't tell."""
     before, old, new = _read(path), given.get("old_string"), given.get("new_string")
     if not isinstance(old, str) or not isinstance(new, str):
         return None
     if not old:
         return new if not before else None
-    if before is None or old not in before:
+    if before is None:
         return None
-    return before.replace(old, new, -1 if given.get("replace_all") else 1)
+    there = _there(before, old)
+    return before.replace(there, new, -1 if given.get("replace_all") else 1) if there is not None else before
+
+
+def _there(text: str, old: str) -> str | None:
+    """What the tool takes for `old`: quotation marks count as the same, straight or curly; else it refuses."""
+    at = text.find(old)
+    if at < 0:
+        at = text.translate(_STRAIGHT).find(old.translate(_STRAIGHT))
+    return text[at : at + len(old)] if at >= 0 else None
 
 
 def changed(name: str, given: Input, answer: Answer) -> Input | None:
@@ -74,7 +85,7 @@ def answered(name: str, use: Input, answer: Answer) -> dict[str, Any]:
     if not answer.allow:
         return verdict(allow=False, reason=answer.reason)
     if answer.command is None and answer.text is None:
-        return verdict(allow=True)
+        return verdict(allow=True, **({"additionalContext": answer.reason} if answer.reason else {}))
     instead = changed(name, use, answer)
     if instead is None:
         return verdict(allow=False, reason=f"This is allowed in another form only. {answer.reason}")

@@ -302,8 +302,8 @@ class CodexTurn:
 
     def _ask(self, ask: Ask, reply: Callable[..., None]) -> None:
         def answered(answer: Answer) -> None:
-            if not answer.allow and answer.reason:
-                self._tell_why(f"{ask.tool} was declined: {answer.reason}")
+            if answer.reason:
+                self._tell_why(answer.reason if answer.allow else f"{ask.tool} was declined: {answer.reason}")
             reply(result={"decision": "accept" if answer.allow else "decline"})
 
         self._questions.put(ask, answered)

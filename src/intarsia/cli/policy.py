@@ -40,9 +40,10 @@ def check(output: Output, /, command: tuple[str, ...]) -> int:
     from intarsia.workspace.policy import Policy, judge
 
     root = find_repository().root
-    settings = load(root).config.policy
+    config = load(root).config
+    shared = config.workspace.kind == "shared"
     source = command[0] if len(command) == 1 else shlex.join(command)
-    verdict = judge(source, working_directory(), root, Policy.of(settings))
+    verdict = judge(source, working_directory(), root, Policy.of(config.policy, shared=shared))
     files = [_relative(path, root) for path in verdict.writes.paths]
     lines = ["Allowed." if verdict.allowed else f"Refused: {verdict.reason}"]
     lines += [f"  in: {verdict.command}"] if verdict.command not in ("", source) else []

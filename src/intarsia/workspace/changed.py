@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from intarsia.workspace.blobs import objects
+from intarsia.workspace.objects import REGULAR, Objects
 from intarsia.workspace.repository import Repository
+from intarsia.workspace.trees import differences
 
-REGULAR = ("100644", "100755")
+LONGEST = 1_000  # commits that are followed one by one
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,6 @@ class Entry:
     path: str
     old: tuple[str, str]
     new: tuple[str, str]
-
-    @property
-    def is_text(self) -> bool:
-        """Whether a regular file became another of the same mode."""
-        return self.old[0] == self.new[0] and self.new[0] in REGULAR
 
 
 @dataclass(frozen=True)
@@ -46,10 +42,30 @@ def entries(raw: str) -> list[Entry]:
 
 def changed(repository: Repository, base: str, head: str, tip: str) -> Iterator[Changed]:
     """What the commits up to `head` change by themselves, and not by what they took over from the branch at `tip`."""
-    git = repository.git
-    fork = base if tip == base else git.line("merge-base", tip, head)
-    found = entries(git.run("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", fork, head))
-    with objects(git) as opened:
-        for entry in found:
-            before, after = (opened.read(side[1]) if entry.is_text else None for side in (entry.old, entry.new))
-            yield Changed(entry.path, before, after)
+    objects = repository.objects
+    trees = repository.trees(_fork(repository, base, head, tip), head)
+    for path, (old, new) in differences(objects, *trees).items():
+        if old and new and old.mode == new.mode and new.mode in REGULAR:
+            yield Changed(path, objects.read(old.oid), objects.read(new.oid))
+        else:
+            yield Changed(path, None, None)
+
+
+def _fork(repository: Repository, base: str, head: str, tip: str) -> str:
+    """The newest commit that the work, which began at `base`, and the branch have in common."""
+    branch, work = (_back_to(base, repository.objects, commit) for commit in (tip, head))
+    if not branch or not work:
+        return repository.git.line("merge-base", tip, head)
+    return next(commit for commit in work if commit in branch)
+
+
+def _back_to(base: str, objects: Objects, head: str) -> dict[str, None]:
+    """All commits from `head` to `base`; none where not each has one parent."""
+    found = {head: None}
+    while head != base:
+        parents = objects.commit(head).parents
+        if len(parents) != 1 or len(found) > LONGEST:
+            return {}
+        (head,) = parents
+        found[head] = None
+    return found

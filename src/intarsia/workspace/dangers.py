@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from intarsia.workspace import git_rules, options, wrappers, writes
 from intarsia.workspace.commands import Simple
@@ -12,6 +12,11 @@ from intarsia.workspace.ground import Ground
 from intarsia.workspace.words import PIPE, Word
 
 _OWN = "Name files of your own directory, or of a temporary one."
+_BY_TOOLS = (
+    "Change the project's files with the tools of intarsia, or with: intarsia edit, write, insert, import, remove. "
+    "Write all else below $TMPDIR."
+)
+_WITHOUT_CONTENT = ("mkdir", "chmod")
 _INTERPRETERS = {"python", "perl", "ruby", "node", "php", "deno", "bun", "lua", "Rscript"}
 _ALWAYS = {
     "wipefs": "It erases a disk.",
@@ -71,6 +76,16 @@ class Rules:
         for word in words:
             if word.raw != PIPE and self.ground.may_write(word, simple.places) is False:
                 return Refusal(f"{word.text} is not in the session's own directory, or belongs to git.", _OWN)
+        return self._edits_shared(simple, words) if self.shared else None
+
+    def _edits_shared(self, simple: Simple, words: Sequence[Word]) -> Refusal | None:
+        """Files that others edit too: what a shell writes over them, nobody has arbitrated."""
+        if simple.name in _WITHOUT_CONTENT:
+            words, _ = writes.named(replace(simple, words=()))
+        for word in words:
+            if self.ground.may_touch(word, simple.places):
+                named = word.text if word.known else "What it would write"
+                return Refusal(f"{named} may be a file of the tree that others edit at the same moment.", _BY_TOOLS)
         return None
 
     def remove(self, simple: Simple) -> Refusal | None:

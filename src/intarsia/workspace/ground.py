@@ -58,16 +58,20 @@ class Ground:
 
     def may_write(self, word: Word, places: Places) -> bool | None:
         """None when it is not known where it leads. An unknown end counts as below the directory before it."""
-        if word.known:
-            found = self.paths(word, places)
-            return None if found is None else all(self.holds(path) for path in found)
-        start = word.start
-        if word.raw[len(start) : len(start) + 1] != FOUND:
-            start = start.rpartition("/")[0]
-            if not start.strip("./"):
-                return None if not start.startswith("/") else False
-        found = self.paths(literal(f"{start}/x"), places)
+        start = word if word.known else _known_part(word)
+        if start is None:
+            return False if word.start.rpartition("/")[0].startswith("/") else None
+        found = self.paths(start, places)
         return None if found is None else all(self.holds(path) for path in found)
+
+    def may_touch(self, word: Word, places: Places) -> bool:
+        """Whether it may lead into the workspace, but for a writable place in there."""
+        start = word if word.known else _known_part(word)
+        found = self.paths(start, places) if start is not None else None
+        beside = [place for place in self.writable if place != self.root and place.is_relative_to(self.root)]
+        return found is None or any(
+            path.is_relative_to(self.root) and not any(path.is_relative_to(place) for place in beside) for path in found
+        )
 
     def sweeps_all(self, word: Word, places: Places) -> bool:
         """Whether it stands for everything in the workspace: `*`, `./*`, `.`, `..`"""
@@ -83,6 +87,16 @@ class Ground:
         if found is None or not word.magic:
             return found
         return [match for path in found for match in _matches(path)]
+
+
+def _known_part(word: Word) -> Word | None:
+    """Something in the directory that is written out before what is not known; None if there is none."""
+    start = word.start
+    if word.raw[len(start) : len(start) + 1] != FOUND:
+        start = start.rpartition("/")[0]
+        if not start.strip("./"):
+            return None
+    return literal(f"{start}/x")
 
 
 def real(path: Path, *, through: bool = False) -> Path:
