@@ -325,6 +325,13 @@ def test_how_a_result_is_read(facts: Json, outcome: str) -> None:
     assert end_of({"subtype": "success", "is_error": False, "result": "x", **facts}).outcome == outcome
 
 
+def test_without_a_login_its_last_message_says_so(stage: Stage) -> None:
+    said = words("Not logged in")
+    said["say"]["error"] = "authentication_failed"
+    failed = result("Not logged in", is_error=True, terminal_reason="api_error", api_error_status=None)
+    assert end(play(stage, [*begun(), said, failed])) == TurnEnd("auth", "Not logged in", "Not logged in")
+
+
 def test_a_result_without_figures_is_nothing_used() -> None:
     assert total({}, "c") == Usage("c")
 

@@ -167,18 +167,6 @@ def test_a_killed_supervisor_is_replaced_and_its_agents_conversation_goes_on(
     assert marked(id) == []
 
 
-def test_eight_agents_work_at_the_same_time(project: Sandbox, model: ModelServer, program: AgentProgram) -> None:
-    ids = [f"it-{number}" for number in range(1, 9)]
-    for id in ids:
-        model.add({id: [program.create(f"{id}.txt", id), commit(program, id), DONE]})
-        project.issue(id, "--body", f"[[script:{id}]]")
-    project.ok("run", "--agents", "8", timeout=170)
-    assert project.files() >= {f"{id}.txt" for id in ids}
-    assert {found["stage"] for found in project.sessions()} == {"done"}
-    assert {found["usage"]["input"] for found in project.sessions()} == {3000}
-    assert [marked(found["id"]) for found in project.sessions()] == [[]] * 8
-
-
 def test_what_it_costs_is_known_and_limited_while_it_works(
     project: Sandbox, model: ModelServer, program: AgentProgram
 ) -> None:

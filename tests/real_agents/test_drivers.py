@@ -279,6 +279,14 @@ def test_a_model_that_declines_is_no_success(bench: Bench) -> None:
     assert end(bench.play(bench.write("a.txt", "x"), *[declines] * 6, number=2)).outcome == "refused"
 
 
+@pytest.mark.parametrize("program", [ClaudeCode], indirect=True)
+def test_without_a_login_it_is_no_failure_of_the_model(bench: Bench) -> None:
+    turn = bench.turn(DONE)
+    events = list(bench.driver.start(replace(turn, env={**turn.env, bench.program.key: ""})).events())
+    assert end(events).outcome == "auth"
+    assert "/login" in end(events).detail
+
+
 def test_a_model_that_is_overloaded_once_is_asked_again(bench: Bench) -> None:
     write = bench.write("a.txt", "x")
     events = bench.play(Step(tools=write.tools, http=529), DONE)

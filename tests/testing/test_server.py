@@ -305,6 +305,18 @@ def test_a_delay_holds_up_nobody_else(fresh_server: ModelServer, api: Api) -> No
     assert late == ["Late."]
 
 
+def test_an_answer_may_wait_until_others_have_asked(fresh_server: ModelServer, api: Api) -> None:
+    fresh_server.add({"one": [Step(text="first", awaits=["one", "other"])], "other": [Step(text="second")]})
+    answers: list[str] = []
+    waiting = threading.Thread(target=lambda: answers.append(said(fresh_server, api, "[[script:one]]")))
+    waiting.start()
+    fresh_server.wait_for("one")
+    assert answers == []
+    assert "second" in said(fresh_server, api, "[[script:other]]")
+    waiting.join(10)
+    assert "first" in answers[0]
+
+
 def test_a_cut_breaks_off_in_the_middle(server: ModelServer, api: Api) -> None:
     response = send(server, api.path, api.body("[[script:cut]]", stream=True))
     assert response.status == 200

@@ -139,6 +139,7 @@ class ClaudeTurn:
         self._result: TurnEnd | None = None
         self._answers: dict[str, Usage] = {}
         self._objected = 0
+        self._error = ""
         self._questions = Questions(turn.approver, changes=True, aside=self._wire.aside)
 
     def _argv(self) -> list[str]:
@@ -176,6 +177,7 @@ class ClaudeTurn:
             case {"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": int(moment)}}:
                 self._retry_after = max(0.0, moment - time.time())
             case {"type": "assistant" | "user", "message": said}:
+                self._error = str(message.get("error") or "")
                 self._relate(said, own=message.get("parent_tool_use_id") is None)
             case {"type": "result"}:
                 self._conclude(message)
@@ -233,7 +235,7 @@ class ClaudeTurn:
             self._answers.clear()
             self._wire.tell(Usage(self._scope))
             self._wire.tell(total(result, self._id))
-        self._result = end_of(result, self._retry_after)
+        self._result = end_of(result, self._retry_after, self._error)
         if self._result.outcome != "completed":
             return self._wire.finish(self._result)
         return self._end_if_idle()
@@ -339,21 +341,24 @@ def _tokens(scope: str, model: str, used: Json) -> Usage:
     return Usage(scope, given, cached, used.get("output_tokens") or 0, written=written, model=model)
 
 
-def end_of(result: Json, retry_after: float | None = None) -> TurnEnd:
-    """How a turn ended, by its flags: `subtype` says "success" of an unreachable server too."""
+def end_of(result: Json, retry_after: float | None = None, error: str = "") -> TurnEnd:
+    """How a turn ended, by its flags: `subtype` says "success" of an unreachable server too.
+
+    `error` is the kind of it that its last message names, where the result names none.
+    """
     text = str(result.get("result") or "")
     detail = text or "; ".join(map(str, result.get("errors") or []))
-    outcome = _outcome(result)
+    outcome = _outcome(result, error)
     return TurnEnd(outcome, "" if outcome == "completed" else detail, text, retry_after)
 
 
-def _outcome(result: Json) -> Outcome:
+def _outcome(result: Json, error: str) -> Outcome:
     if result.get("subtype") in ("error_max_turns", "error_max_budget_usd"):
         return "exhausted"
     if result.get("stop_reason") in _STOPS:
         return _STOPS[result["stop_reason"]]
     if result.get("is_error") is not False or result.get("subtype") != "success":
-        status, kind = result.get("api_error_status"), result.get("api_error")
+        status, kind = result.get("api_error_status"), result.get("api_error") or error
         unreachable = result.get("terminal_reason") == "api_error" or status is not None
         return STATUS.get(status) or _KINDS.get(kind, "api_error") if unreachable else "failed"
     return "completed"

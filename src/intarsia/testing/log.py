@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from msgspec import Struct
@@ -46,6 +46,11 @@ class Log:
             self._came.notify_all()
         if self._on_request is not None:
             self._on_request(request)
+
+    def knows(self, scripts: Collection[str]) -> bool:
+        """Whether all of these were asked for."""
+        with self._came:
+            return {*scripts} <= {request.script for request in self._requests}
 
     def wait(self, wanted: Callable[[Request], bool], seconds: float) -> Request:
         """The first request that is wanted, as soon as it is there; raises TimeoutError."""

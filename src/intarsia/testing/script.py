@@ -30,8 +30,9 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True):
     """One answer. A step without tools ends the agent's turn.
 
     `http` answers with that error status and `headers` instead, `times` times for each conversation (0: always);
-    `delay` waits so many seconds first, `hang` for ever; `cut` breaks the connection in the middle of the answer;
-    `ends` says that the model declined, or that its answer was too long.
+    `delay` waits so many seconds first, `hang` for ever, `awaits` until agents have asked for these scripts; `cut`
+    breaks the connection in the middle of the answer; `ends` says that the model declined, or that its answer was too
+    long.
     """
 
     text: str = ""
@@ -41,6 +42,7 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True):
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0
     hang: bool = False
+    awaits: list[str] = field(default_factory=list)
     cut: bool = False
     ends: Literal["", "refused", "truncated"] = ""
     usage: Usage = field(default_factory=Usage)

@@ -28,6 +28,7 @@ from intarsia.testing.place import Place
 from intarsia.testing.script import PAST_THE_END, SIDE_CALL, Step, scripts
 
 HOST = "127.0.0.1"
+POLL = 0.05
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -127,6 +128,8 @@ class _Model:
                 said=conversation[-1].content if conversation else None,
             )
             await asyncio.sleep(float("inf") if step.hang else step.delay)
+            while not self.log.knows(step.awaits):
+                await asyncio.sleep(POLL)
             if status != 200:
                 return JSONResponse(dialect.error(status), status, headers=step.headers)
             if body.get("stream") or received.url.path.endswith(":streamGenerateContent"):
