@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 import sys
+import threading
 from pathlib import Path
 
 from intarsia.workspace.edits import Write
@@ -80,6 +81,40 @@ def without_marks(text: bytes) -> bytes:
     """The file as it was before all edits."""
     text = re.sub(rb"\n\ndef mark_\d+_\d+_\(value\):\n    return value\n", b"", text)
     return re.sub(rb"(?:    mark_\d+_\d+_ = value|import mark_\d+_\d+_)\n", b"", text)
+
+
+class Person:
+    """Adds a comment at the end of the file now and then (`every`: in seconds), in place, and asks nobody."""
+
+    def __init__(self, root: Path, every: float) -> None:
+        self._path = root / FILE
+        self._every = every
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.typed: list[bytes] = []
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def without_lines(self, text: bytes) -> bytes:
+        """The text without what was typed, as far as it is in there."""
+        for line in self.typed:
+            text = text.replace(line, b"", 1)
+        return text
+
+    def _run(self) -> None:
+        while not self._over.wait(self._every):
+            text = self._path.read_bytes()
+            line = b"# person %d\n" % len(self.typed)
+            with self._path.open("r+b") as file:
+                if file.read() == text:
+                    file.seek(0)
+                    file.write(text + line)
+                    self.typed.append(line)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from intarsia.code.languages import parse
 from intarsia.code.recent import Recent
 
 
-class Unit(Struct, gc=False):
+class Unit(Struct, gc=False, array_like=True):
     """A symbol, an import, a comment or a statement, as offsets in the file's bytes.
 
     [start, core) is the blank lead; [core, end) the comments, decorators and attributes that touch the node, the node,

@@ -99,9 +99,10 @@ def _content(path: Path) -> bytes | None:
 
 
 def _remember(tree: Tree, path: str, disk: bytes | None, *, outside: bool) -> None:
+    whole = is_whole(path, disk)
     with tree.versions.change():
-        name = tree.versions.keep(disk)
-        good = name if is_whole(path, disk) else ABSENT
+        name = tree.keep(path, disk)
+        good = name if whole else ABSENT
         tree.versions.set_file(path, File(name, good, outside))
 
 
@@ -109,9 +110,10 @@ def _adopt(tree: Tree, path: str, file: File, disk: bytes | None) -> None:
     from intarsia.workspace.edits import symbols_between
     from intarsia.workspace.shared import Adopted
 
-    before = tree.versions.data(file.known)
+    before = tree.version(path, file.known)
+    whole = is_whole(path, disk)
     with tree.versions.change():
-        name = tree.versions.keep(disk)
-        good = name if is_whole(path, disk) else file.good
+        name = tree.keep(path, disk)
+        good = name if whole else file.good
         tree.versions.set_file(path, File(name, good, outside=disk != tree.committed(path, disk)))
     tree.adopted(Adopted(path, symbols_between(path, before, disk)))

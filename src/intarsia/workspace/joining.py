@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from intarsia.code.languages import language_of
 from intarsia.code.merging.merge import Merged, merge
-from intarsia.code.outline import Outline, outline
+from intarsia.code.merging.nearby import merge_nearby
+from intarsia.code.outline import Outline, recall, recalled, remember
+from intarsia.code.packed import pack, unpack
+from intarsia.code.renewed import renewed
 from intarsia.errors import Conflict
 
 
@@ -28,14 +30,30 @@ class Overlap(Conflict):
         self.symbols = list(symbols)
 
 
-@lru_cache(maxsize=12)
-def _outlined(language: str | None, data: bytes) -> Outline:
-    return outline(data, language)
-
-
 def shape_of(path: str, data: bytes) -> Outline:
     """The outline of a file; the last few are kept, as one edit looks at the same versions again and again."""
-    return _outlined(language_of(path, data), data)
+    return recall(data, language_of(path, data))
+
+
+def shape_like(path: str, data: bytes, like: bytes) -> Outline:
+    """The same, quickly where `data` was made from `like`."""
+    return renewed(shape_of(path, like), data, language_of(path, data))
+
+
+def packed_shape(path: str, data: bytes | None) -> bytes | None:
+    """The outline of a file to be kept, if it is at hand."""
+    found = None if data is None else recalled(data, language_of(path, data))
+    return None if found is None else pack(found)
+
+
+def remind(path: str, data: bytes | None, packed: Callable[[], bytes | None]) -> None:
+    """Spare the outline of a file, where it is kept somewhere and not at hand."""
+    if data is None or recalled(data, language_of(path, data)) is not None:
+        return
+    kept = packed()
+    found = unpack(kept, data) if kept is not None else None
+    if found is not None and found.language == language_of(path, data):
+        remember(found)
 
 
 def join(path: str, base: bytes | None, ours: bytes | None, theirs: bytes | None) -> bytes | None:
@@ -46,7 +64,11 @@ def join(path: str, base: bytes | None, ours: bytes | None, theirs: bytes | None
         return theirs
     if ours is None or theirs is None or base is None:
         raise Overlap(path)
-    found = merge(shape_of(path, base), shape_of(path, ours), shape_of(path, theirs), language_of(path, ours))
+    shapes = shape_of(path, base), shape_of(path, ours), shape_like(path, theirs, base)
+    merged = merge_nearby(*shapes)
+    if merged is not None:
+        return merged.data
+    found = merge(*shapes, language_of(path, ours))
     if isinstance(found, Merged):
         return found.data
     raise Overlap(path, [overlap.key for overlap in found.overlaps if overlap.key])

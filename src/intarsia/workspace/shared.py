@@ -23,7 +23,7 @@ from intarsia.kernel.modes import Mode
 from intarsia.workspace import adopting, replacing
 from intarsia.workspace.appending import add_to, needs_of
 from intarsia.workspace.edits import Edit, Proposal, changes_of
-from intarsia.workspace.joining import Overlap, graft, join
+from intarsia.workspace.joining import Overlap, graft, join, packed_shape, remind, shape_like
 from intarsia.workspace.mutex import alone
 from intarsia.workspace.replacing import Busy, Moved
 from intarsia.workspace.repository import STATE
@@ -111,6 +111,20 @@ class Tree:
                 pass
         return self.versions.all_own(session)
 
+    def version(self, path: str, name: str) -> bytes | None:
+        """A content of a file that is kept, and with it what is known of its symbols."""
+        data = self.versions.data(name)
+        remind(path, data, lambda: self.versions.outline(name))
+        return data
+
+    def remind(self, path: str, data: bytes | None) -> None:
+        """Have what is known of the symbols of a content, if it is one that is kept."""
+        remind(path, data, lambda: self.versions.outline(name_of(data)))
+
+    def keep(self, path: str, data: bytes | None) -> str:
+        """Inside of a change that also names it."""
+        return self.versions.keep(data, packed_shape(path, data))
+
     def put(
         self, intent: Intent, expected: bytes | None, wanted: bytes | None, *, outside: bool, whole: bool | None = None
     ) -> None:
@@ -180,7 +194,7 @@ class Shared:
 
     def _plan(self, path: str, edit: Edit, disk: bytes | None) -> Plan:
         seen = self._versions.seen(self.session, path)
-        proposal = edit.propose(path, disk, None if seen is None else (self._versions.data(seen),))
+        proposal = edit.propose(path, disk, None if seen is None else (self.tree.version(path, seen),))
         changes = changes_of(path, proposal, self._last_good(path, proposal.base))
         return Plan(disk, proposal, changes, needs_of(path, proposal, changes, self.tree.appends))
 
@@ -200,6 +214,7 @@ class Shared:
                     if _lacking(plan, granted):
                         raise Moved(path)
                     own = self._own_part(path, plan)
+                self.tree.remind(path, disk)
                 result = self._joined(path, plan, disk)
                 self._write(path, plan.proposal, own, disk, result)
         return Done(path, plan.changes, result, result != plan.proposal.wanted)
@@ -256,22 +271,24 @@ class Shared:
         if row is None:
             committed = self.tree.committed(path, disk)
             return committed, committed
-        return self._versions.data(row.base), self._versions.data(row.own)
+        return self._versions.data(row.base), self.tree.version(path, row.own)
 
     def _write(
         self, path: str, proposal: Proposal, own: tuple[bytes | None, bytes | None],
         disk: bytes | None, result: bytes | None,
     ) -> None:  # fmt: skip
+        if proposal.base is not None and proposal.wanted is not None:
+            shape_like(path, proposal.wanted, proposal.base)  # while that is quick
         with self._versions.change():
-            base_name, own_name = (self._versions.keep(part) for part in own)
+            base_name, own_name = (self.tree.keep(path, part) for part in own)
             believed = proposal.believed
             intent = Intent(
                 path=path,
                 session=self.session,
                 spare=str(self.tree.spare(path)),
                 before=name_of(disk),
-                after=self._versions.keep(result),
-                seen=None if believed is None else self._versions.keep(believed[0]),
+                after=self.tree.keep(path, result),
+                seen=None if believed is None else self.tree.keep(path, believed[0]),
                 base=base_name,
                 own=own_name,
             )

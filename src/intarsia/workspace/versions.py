@@ -22,8 +22,8 @@ FILE = "shared.db"
 ABSENT = ""
 """Stands for the hash of a file that is not there."""
 NOT_COMMITTED = "-"
-_VERSION = 1
-_SCHEMA = """
+_STEPS = (
+    """
 CREATE TABLE versions (hash TEXT PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE files (path TEXT PRIMARY KEY, known TEXT NOT NULL, good TEXT NOT NULL, outside INTEGER NOT NULL);
 CREATE TABLE seen (session TEXT, path TEXT, hash TEXT NOT NULL, PRIMARY KEY (session, path));
@@ -40,12 +40,22 @@ CREATE INDEX own_kept_base ON own (kept_base);
 CREATE INDEX own_kept ON own (kept);
 CREATE INDEX files_known ON files (known);
 CREATE INDEX files_good ON files (good);
-"""
+""",
+    "CREATE TABLE outlines (hash TEXT PRIMARY KEY, packed BLOB NOT NULL)",
+)
+"""What makes each version of the database from the one before."""
 _NAMED_IN = (
     ("files", ("known", "good")),
     ("seen", ("hash",)),
     ("own", ("base", "own", "kept_base", "kept")),
     ("intents", ("before", "after", "seen", "base", "own")),
+)
+
+
+_UNNAMED = " AND ".join(
+    f"NOT EXISTS (SELECT 1 FROM {table} WHERE {column} = versions.hash)"
+    for table, columns in _NAMED_IN
+    for column in columns
 )
 
 
@@ -113,6 +123,7 @@ class Versions:
 
     def __init__(self, folder: Path) -> None:
         self._lock = threading.RLock()
+        self._loose: set[str] = set()  # contents that may have lost their last name in this change
         try:
             self._db = sqlite3.connect(folder / FILE, timeout=60, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA synchronous = NORMAL")
@@ -121,21 +132,26 @@ class Versions:
             raise DatabaseError(f"{folder / FILE}: {error}") from error
 
     def _prepare(self) -> None:
-        if self._db.execute("PRAGMA user_version").fetchone()[0] == _VERSION:
+        if self._version() >= len(_STEPS):
             return
         self._db.execute("PRAGMA journal_mode = WAL")
         with self.change():
-            if self._db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-                for statement in _SCHEMA.split(";"):
+            for step in _STEPS[self._version() :]:
+                for statement in step.split(";"):
                     self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {_VERSION}")
+            self._db.execute(f"PRAGMA user_version = {len(_STEPS)}")
+
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     @contextmanager
     def change(self) -> Iterator[None]:
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
+            self._loose.clear()
             try:
                 yield
+                self._sweep()
             except BaseException:
                 self._db.execute("ROLLBACK")
                 raise
@@ -146,12 +162,19 @@ class Versions:
 
     # Contents.
 
-    def keep(self, data: bytes | None) -> str:
-        """Store a content; the name of it. Inside of a change that also names it, or it may be gone after."""
+    def keep(self, data: bytes | None, outline: bytes | None = None) -> str:
+        """Store a content, and its outline if there is one; the name of it. Inside of a change that also names it, or
+        it may be gone after."""
         name = name_of(data)
         if data is not None:
             self._run("INSERT OR IGNORE INTO versions VALUES (?, ?)", name, data)
+        if outline is not None:
+            self._run("INSERT OR IGNORE INTO outlines VALUES (?, ?)", name, outline)
         return name
+
+    def outline(self, name: str) -> bytes | None:
+        row = self._one("SELECT packed FROM outlines WHERE hash = ?", name)
+        return bytes(row[0]) if row else None
 
     def data(self, name: str) -> bytes | None:
         if name == ABSENT:
@@ -162,12 +185,19 @@ class Versions:
         return bytes(row[0])
 
     def _forget_unnamed(self, *names: str) -> None:
-        for name in {name for name in names if name}:
-            if not any(self._names(table, column, name) for table, columns in _NAMED_IN for column in columns):
-                self._run("DELETE FROM versions WHERE hash = ?", name)
+        """At the end of the change, as something else may name them then."""
+        self._loose |= {name for name in names if name}
 
-    def _names(self, table: str, column: str, name: str) -> bool:
-        return self._one(f"SELECT 1 FROM {table} WHERE {column} = ? LIMIT 1", name) is not None
+    def _sweep(self) -> None:
+        names, self._loose = self._loose, set()
+        if names:
+            marks = ", ".join("?" * len(names))
+            self._run(f"DELETE FROM versions WHERE hash IN ({marks}) AND {_UNNAMED}", *names)
+            self._run(
+                f"""DELETE FROM outlines WHERE hash IN ({marks})
+                    AND NOT EXISTS (SELECT 1 FROM versions WHERE versions.hash = outlines.hash)""",
+                *names,
+            )
 
     # What is on disk.
 
@@ -292,7 +322,8 @@ class Versions:
         """Without sessions, what is on disk needs no memory."""
         if not self.sessions():
             self._run("DELETE FROM files")
-            self._run("DELETE FROM versions WHERE NOT EXISTS (SELECT 1 FROM intents)")
+            for table in ("versions", "outlines"):
+                self._run(f"DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM intents)")
 
     def size(self) -> tuple[int, int]:
         """How many contents are kept, and their bytes."""
