@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import re
 import signal
 from typing import Any
 
+import psutil
 import pytest
 
 from intarsia.agents.supervision import marked
@@ -165,6 +167,19 @@ def test_a_killed_supervisor_is_replaced_and_its_agents_conversation_goes_on(
     assert len(project.events("agent_resumed")) == 1
     assert len({request.conversation for request in asked(model, "it-1")}) == 1
     assert marked(id) == []
+
+
+def test_what_forgets_its_environment_and_detaches_itself_does_not_survive(
+    project: Sandbox, model: ModelServer, program: AgentProgram
+) -> None:
+    seconds = f"6{random.randrange(10**8)}"
+    escape = program.escalated(f"env -i setsid sh -c 'setsid sleep {seconds} >/dev/null 2>&1 &' && echo escaped")
+    issue(project, model, "it-1", program.create("answer.txt", "42"), escape, commit(program), DONE)
+    project.ok("run")
+    assert "escaped" in str([request.said for request in asked(model, "it-1")])
+    assert project.show("answer.txt") == "42"
+    assert [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", seconds]] == []
+    assert project.events("processes_ended")
 
 
 def test_what_it_costs_is_known_and_limited_while_it_works(

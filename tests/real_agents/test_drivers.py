@@ -6,6 +6,8 @@ import json
 import os
 import secrets
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -189,6 +191,38 @@ def test_the_agent_waits_until_it_is_answered(bench: Bench) -> None:
     assert bench.there() == {"a.txt"}
 
 
+def test_what_is_asked_when_we_die_is_not_done(bench: Bench) -> None:
+    """The one who would answer is in another process, which is killed while the agent waits."""
+    turn = bench.turn(bench.write("a.txt", "x"), bench.program.escalated("touch b.txt"), DONE)
+    (bench.folder / "prompt").write_text(turn.prompt)
+    argv = [sys.executable, "-c", HOST, bench.program.name, bench.session, str(turn.workspace), str(bench.folder)]
+    host = subprocess.Popen(argv, env=turn.env)
+    until(lambda: (bench.folder / "asked").exists())
+    host.kill()
+    host.wait()
+    until(lambda: not marked(bench.session))
+    assert bench.there() == set()
+
+
+HOST = """
+import os, sys, time
+from pathlib import Path
+from intarsia.agents import Limits, Turn
+from tests.real_agents.test_drivers import DRIVERS
+name, session, workspace, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])
+
+class Patient:
+    def answer(self, ask, withdrawn):
+        (folder / "asked").touch()
+        time.sleep(600)
+
+limits = Limits(0, 0, 10**8)
+prompt = (folder / "prompt").read_text()
+turn = Turn(session, "it-1", 1, prompt, workspace, folder, dict(os.environ), limits, approver=Patient())
+list(DRIVERS[name]().start(turn).events())
+"""
+
+
 def test_our_tools_can_be_called(bench: Bench) -> None:
     said: list[str] = []
 
@@ -213,7 +247,9 @@ def test_a_conversation_is_resumed_and_what_it_used_is_told_for_all_of_it(bench:
     second = bench.play(bench.write("b.txt", "x"), DONE, number=2, conversation=conversation(first))
     assert conversation(second) == conversation(first)
     assert len({request.conversation for request in bench.model.requests if request.script}) == 1
-    assert [used(events)[conversation(first)].input for events in (first, second)] == [2000, 4000]
+    one, both = (used(events)[conversation(first)] for events in (first, second))
+    assert (one.input, both.input) == (2000, 4000)
+    assert both.cost == (one.cost if one.cost is None else pytest.approx(2 * one.cost))
     assert bench.there() == {"a.txt", "b.txt"}
 
 
