@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from tests.code.combinations import COMBINATIONS
+from tests.code.extensions import MERGED, REFUSED, TAGS, TYPES
 from tests.code.forms import Form
 from tests.code.forms_dynamic import PHP, PYTHON, RUBY, SCRIPT
 from tests.code.forms_static import C_SHARP, CPP, GO, JAVA, RUST, TYPED, C
@@ -16,10 +17,10 @@ from tests.code.refusals import REFUSALS
 BASE = ["b", "e", "h"]
 FORMS = {
     "python": PYTHON,
-    "javascript": SCRIPT,
+    "javascript": [*SCRIPT, *TAGS],
     "typescript": [*SCRIPT, *TYPED],
-    "tsx": [*SCRIPT, *TYPED],
-    "go": GO,
+    "tsx": [*SCRIPT, *TYPED, *TAGS],
+    "go": [*GO, *TYPES],
     "rust": RUST,
     "java": JAVA,
     "c": C,
@@ -45,9 +46,9 @@ def pairs() -> Iterator[Pair]:
     for language, forms in FORMS.items():
         for form in forms:
             yield from _of(replace(form, language=language))
-    for kind, language, name, base, ours, theirs, merged in COMBINATIONS:
+    for kind, language, name, base, ours, theirs, merged in [*COMBINATIONS, *MERGED]:
         yield Pair(kind, language, name, base.encode(), ours.encode(), theirs.encode(), merged.encode())
-    for kind, language, name, base, ours, theirs in REFUSALS:
+    for kind, language, name, base, ours, theirs in [*REFUSALS, *REFUSED]:
         yield Pair(kind, language, name, base.encode(), ours.encode(), theirs.encode(), None)
 
 

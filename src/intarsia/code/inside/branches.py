@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from intarsia.code.inside import exceptions
 from intarsia.code.inside.effects import leaves, path
 from intarsia.code.inside.items import Item
 from intarsia.code.inside.syntax import Node, named
@@ -24,6 +25,12 @@ _GUARDS = named("if when guard if_clause when_clause if_guard unless_guard unles
 _LABEL_ENDS = named(": => -> then")
 # Two cases of one constant do not compile.
 _REFUSING = named("c cpp java")
+# Of types that are no interfaces a value has one, and two cases of one do not compile.
+_CONCRETE = named("pointer_type slice_type array_type map_type channel_type function_type struct_type")
+_PREDECLARED = frozenset(
+    b"bool string int int8 int16 int32 int64 uint uint8 uint16 uint32 uint64 uintptr float32 float64 complex64"
+    b" complex128 byte rune".split()
+)
 FALLING = named("switch_case switch_default case_statement default_statement switch_block_statement_group")
 _WILDCARDS = frozenset((b"_", b"default", b"else"))
 _ALTERNATIVES = frozenset((",", "|", "case", "default"))
@@ -66,6 +73,8 @@ def catches_all(item: Item) -> bool:
 def _differ(x: Label, y: Label) -> bool:
     if x[:2] != y[:2]:
         return False
+    if x[1] == "exception":
+        return exceptions.apart(x[2].decode(), y[2].decode())
     if x[1] == "variant":
         return x[2].split(b"::")[-1] != y[2].split(b"::")[-1]
     return x[2] != y[2]
@@ -74,6 +83,8 @@ def _differ(x: Label, y: Label) -> bool:
 def _labels(node: Node, language: str) -> list[Label] | None:
     if node.kind == "branch":
         return _condition(node, language)
+    if node.kind == "except_clause":
+        return _caught(node.get("value"))
     kids = [kid for kid in node.kids if not kid.comment]
     if any(kid.kind in _GUARDS for each in kids[1:4] for kid in (each, *each.kids)):
         return None
@@ -90,6 +101,19 @@ def _labels(node: Node, language: str) -> list[Label] | None:
             return None
         found += label
     return found
+
+
+def _caught(node: Node | None) -> list[Label] | None:
+    """The classes that an `except` names; None where one is not known."""
+    if node is not None and node.kind == "as_pattern":
+        node = node.kids[0]
+    if node is None:
+        return None
+    if node.kind in ("tuple", "parenthesized_expression"):
+        found = [_caught(kid) for kid in node.kids if kid.named and not kid.comment]
+        return None if None in found else [each for some in found for each in some or []]
+    name = node.text.decode(errors="replace")
+    return [(b"", "exception", node.text)] if name in exceptions.KNOWN else None
 
 
 def _values(node: Node, language: str) -> list[Label] | None:
@@ -116,6 +140,8 @@ def _literal(node: Node) -> tuple[str, bytes] | None:
 
 
 def _constant(node: Node, language: str) -> tuple[str, bytes] | None:
+    if language == "go" and (node.kind in _CONCRETE or (node.kind == "type_identifier" and node.text in _PREDECLARED)):
+        return ("type", b"".join(node.text.split()))
     if language in _REFUSING and (node.kind in ("identifier", "qualified_identifier", "field_access")):
         return ("constant", node.text)
     if language == "c_sharp" and node.kind == "member_access_expression":

@@ -13,6 +13,7 @@ from intarsia.code.languages import OVERLOADING
 Key = tuple[str, bytes]
 _SPREAD = re.compile(r"splat|spread|variadic|separator|rest_pattern|remaining|base_field_initializer")
 _ROWS = named("tuple list array initializer_list literal_value array_creation_expression tuple_expression")
+_ALIKE = {b"dangerouslySetInnerHTML": b"children", b"class": b"className", b"for": b"htmlFor"}
 _SCRIPTS = frozenset({"javascript", "typescript", "tsx"})
 
 
@@ -84,9 +85,20 @@ def _entry(item: Item, language: str) -> Key | None:
         key = node.kids[0] if node.kids else None
     if key is None and "shorthand" in node.kind:
         key = node
+    if key is None and node.kind == "jsx_attribute":
+        return _attribute(_spelled(node.kids[0], language))
     if key is None:
         return None
     return _spelled(key, language)
+
+
+def _attribute(key: Key | None) -> Key | None:
+    """React takes one of two that say the same, and has a value and its default for one."""
+    if key is None:
+        return None
+    name = _ALIKE.get(key[1], key[1])
+    default = re.fullmatch(rb"default([A-Z])(\w*)", name)
+    return (key[0], default[1].lower() + default[2] if default else name)
 
 
 def _spelled(key: Node, language: str) -> Key | None:
@@ -177,7 +189,7 @@ def _plain(item: Item, rule: Rule) -> Key | None:
     if rule == "set":
         alias = item.node.get("alias")
         return ("name", alias.text if alias is not None else b"".join(item.text.split()))
-    if rule in ("cases", "chain") and item.node.kind in (CASES | {"branch"}):
+    if rule in ("cases", "chain") and item.node.kind in (CASES | {"branch", "except_clause"}):
         kids = item.node.kids
         body = next((kid for kid in reversed(kids) if kid.named and not kid.comment), None)
         return ("label", b" ".join(kid.text for kid in kids if kid is not body and not kid.comment))

@@ -50,13 +50,14 @@ _COMMON = {
     **_table("body", "interface_body object_type", "; ,", needed=False),
     **_table("cases", "switch_body switch_block", ";", needed=False),
     **_table("cases", "match_block", ",", needed=False),
-    **_table("chain", "chain", "", needed=False),
+    **_table("chain", "chain handlers", "", needed=False),
     **_table(
         "parameters",
         "parameters formal_parameters parameter_list method_parameters lambda_parameters block_parameters",
     ),
     **_table("arguments", "arguments argument_list annotation_argument_list attribute_argument_list"),
     **_table("keyed", "dictionary object hash field_initializer_list object_pattern"),
+    **_table("keyed", "jsx_opening_element jsx_self_closing_element", "", needed=False),
     **_table("ordered", "list array array_expression array_initializer array_creation_expression"),
     **_table("ordered", "string_array symbol_array", "", needed=False),
     **_table(
@@ -108,8 +109,8 @@ _PARTS = named(
 )
 _PART_KINDS = named(
     "modifiers attribute_list field_initializer_list super_interfaces class_heritage base_list base_class_clause"
-    " superclass throws class_interface_clause base_clause block except_clause finally_clause catch_clause rescue"
-    " ensure else_clause"
+    " superclass throws class_interface_clause base_clause block handlers except_clause finally_clause catch_clause"
+    " rescue ensure else_clause"
 )
 _COMPOSED = FUNCTIONS | CLASSES | {"function_declarator", "try_statement", "begin", "method_elem"}
 CASES = named(
@@ -117,7 +118,9 @@ CASES = named(
     " switch_block_statement_group switch_rule case_statement switch_section switch_expression_arm when else"
     " default_statement match_conditional_expression match_default_expression in_clause"
 )
+TAGS = named("jsx_opening_element jsx_self_closing_element")
 _OPENERS = {"(": ")", "[": "]", "{": "}", "<": ">", "%w(": ")", "%i(": ")", "#[": "]", "|": "|"}
+_NO_OPENERS = {"implicit_array_creation_expression": "[", "type_switch_statement": "("}  # of `new[]`, of `.(type)`
 _HEADED = named(
     "import_from_statement expression_switch_statement type_switch_statement select_statement const_declaration"
     " var_declaration type_declaration case case_match switch_expression array_creation_expression interface_type"
@@ -192,6 +195,10 @@ def _macro(node: Node, parent: Node) -> Shape | None:
 def split(node: Node, shape: Shape) -> tuple[list[Node], list[Node], list[Node]]:
     """The nodes before the items, those of the items with their separators, and those after."""
     kids = node.kids
+    if node.kind in TAGS:
+        named = [n + 1 for n, kid in enumerate(kids) if kid.field in ("name", "type_arguments")]
+        start, end = max(named, default=1), len(kids) - 1
+        return kids[:start], kids[start:end], kids[end:]
     opened = _opened(node, shape)
     if opened is not None:
         closer = _OPENERS.get(kids[opened].kind, "")
@@ -219,7 +226,7 @@ def _opened(node: Node, shape: Shape) -> int | None:
         return None
     for number, kid in enumerate(node.kids):
         if not kid.named and kid.kind in _OPENERS and (number == 0 or node.kind in _HEADED):
-            if kid.kind == "[" and node.kind == "implicit_array_creation_expression":
+            if kid.kind == _NO_OPENERS.get(node.kind):
                 continue
             return number
         if number and node.kind not in _HEADED:

@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 from intarsia.code.inside.aligned import align
 from intarsia.code.inside.items import Item, Piece, Region, Unmerged, join, region
 from intarsia.code.inside.keys import Keys
-from intarsia.code.inside.kinds import FUNCTIONS, Shape, independent, shape_of
+from intarsia.code.inside.kinds import FUNCTIONS, TAGS, Shape, independent, shape_of
 from intarsia.code.inside.meeting import Meeting
 from intarsia.code.inside.prose import merge_prose
 from intarsia.code.inside.rules import check, clusters, no_doubles, together
@@ -339,7 +339,8 @@ def _apart(item: Item, side: Region) -> bytes | None:
     if margin.strip() or (line == 0 and item.start == 0 and not item.data.count(b"\n")):
         return (
             b" "
-            if side.head and side.head[-1].text in (b"(", b"[", b"{", b"<") and b"\n" not in side.node.text
+            if (side.head and side.head[-1].text in (b"(", b"[", b"{", b"<") and b"\n" not in side.node.text)
+            or side.node.kind in TAGS
             else None
         )
     newline = b"\r\n" if b"\r\n" in item.data else b"\n"

@@ -186,7 +186,7 @@ def _below(parent: Node, source: Source) -> list[Node]:
             kids += kid.kids
         elif kid.named or kid.text.strip():
             kids += _without_comma(kid)
-    return _with_body_apart(parent, _absorbed(kids, python))
+    return _with_handlers(parent, _with_body_apart(parent, _absorbed(kids, python)))
 
 
 def _without_comma(kid: Node) -> list[Node]:
@@ -208,6 +208,16 @@ def _with_body_apart(node: Node, kids: list[Node]) -> list[Node]:
     rest = kids[ends[-1] + 1 :]
     body = Node(node.data, "case_body", "body", True, rest[0].start, rest[-1].end, rest)
     return [*kids[: ends[-1] + 1], body]
+
+
+def _with_handlers(node: Node, kids: list[Node]) -> list[Node]:
+    """With the `except`s of a `try` in Python in a node of their own, so that they are a list."""
+    places = [n for n, kid in enumerate(kids) if kid.kind == "except_clause"] if node.kind == "try_statement" else []
+    if not places:
+        return kids
+    some = kids[places[0] : places[-1] + 1]
+    handlers = Node(node.data, "handlers", "", True, some[0].start, some[-1].end, some)
+    return [*kids[: places[0]], handlers, *kids[places[-1] + 1 :]]
 
 
 def _absorbed(kids: list[Node], python: bool) -> list[Node]:
