@@ -27,16 +27,19 @@ ALICE = ("alice", SECRET)
 
 
 class Impostor(socketserver.ThreadingTCPServer):
-    """Keeps all that it is sent; `answer` makes of a request's bytes what is sent back, empty to hang up."""
+    """Keeps all that it is sent; `answer` makes of a request's bytes what is sent back, empty to hang up.
+
+    Then it listens for what else comes, unless it `ends` the connection.
+    """
 
     daemon_threads = True
     block_on_close = True
 
-    def __init__(self, answer: Callable[[bytes], bytes], requests: int = 1) -> None:
+    def __init__(self, answer: Callable[[bytes], bytes], *, ends: bool = False) -> None:
         super().__init__(("127.0.0.1", 0), None)  # type: ignore[arg-type]
         self.got = bytearray()
         self.connections = 0
-        self._answer, self._requests = answer, requests
+        self._answer, self._ends = answer, ends
 
     @property
     def url(self) -> str:
@@ -45,14 +48,12 @@ class Impostor(socketserver.ThreadingTCPServer):
     def finish_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
         self.connections += 1
         request.settimeout(10)
-        for _ in range(self._requests):
-            said = received(request)
-            self.got += said
-            answer = self._answer(said) if said else b""
-            if not answer:
-                return
-            request.sendall(answer)
-        self.got += received(request)
+        said = received(request)
+        self.got += said
+        answer = self._answer(said)
+        request.sendall(answer)
+        if answer and not self._ends:
+            self.got += received(request)
 
 
 def received(connection: socket.socket) -> bytes:
@@ -68,8 +69,8 @@ def received(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def impostor(answer: Callable[[bytes], bytes], requests: int = 1) -> Iterator[Impostor]:
-    with Impostor(answer, requests) as server:
+def impostor(answer: Callable[[bytes], bytes], *, ends: bool = False) -> Iterator[Impostor]:
+    with Impostor(answer, ends=ends) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -95,6 +96,9 @@ ANSWERS = {
     "wants a login": response("401 Unauthorized", b'{"ok": false, "code": "unauthorized"}'),
     "sends elsewhere": response("307 Temporary Redirect", b"", "Location: http://127.0.0.1:9/v1/prove"),
     "speaks no JSON": response("200 OK", b"\xff"),
+    "says no length": b"HTTP/1.1 200 OK\r\n\r\n{}",
+    "is too long": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n{}",
+    "has headers without end": b"HTTP/1.1 200 OK\r\n" + b"X: yyyyyyyy\r\n" * 9000,
     "speaks no HTTP": b"220 smtp.example.org ESMTP\r\n",
     "hangs up": b"",
 }
@@ -132,9 +136,9 @@ def test_one_that_comes_after_the_proof_gets_none() -> None:
     def truthful(said: bytes) -> bytes:
         nonce = json.loads(said.partition(b"\r\n\r\n")[2])["nonce"]
         made = proof.made(sessions.digest(SECRET), nonce, ("127.0.0.1", stranger.server_address[1]))
-        return response("200 OK", json.dumps({"ok": True, "proof": made}).encode(), "Connection: close")
+        return claimed(made)
 
-    with impostor(truthful) as stranger, pytest.raises(NotReady):
+    with impostor(truthful, ends=True) as stranger, pytest.raises(NotReady, match="broke off"):
         ask(stranger.url, ALICE, leases.look, leases.Look())
     assert stranger.connections == 1 and SECRET.encode() not in stranger.got
 

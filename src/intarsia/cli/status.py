@@ -18,7 +18,6 @@ from intarsia.errors import UsageError
 from intarsia.kernel import daily, events, issues, leases, pauses, sessions, spending
 from intarsia.kernel.events import Event
 from intarsia.kernel.sessions import Session
-from intarsia.run import usage
 
 DAY = 86_400
 
@@ -46,6 +45,8 @@ def status(output: Output, /, text: str | None) -> None:
 
 
 def _show(output: Output) -> None:
+    from intarsia.run import usage
+
     project = open_project()
     with project.database.read() as tx:
         now = tx.now
@@ -82,6 +83,8 @@ def _show(output: Output) -> None:
 
 
 def _used(session: Session) -> str:
+    from intarsia.run import usage
+
     return usage.shown(session.usage) if session.usage.get("input") else ""
 
 

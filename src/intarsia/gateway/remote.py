@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from intarsia.gateway.leases import check_wait
 from intarsia.gateway.operation import A, G, Operation
 from intarsia.gateway.proof import Challenge
 from intarsia.gateway.statuses import exit_code_of
+from intarsia.gateway.wire import Broken, Connection
 
 AS = "Intarsia-As"
 """Whom the caller takes itself for. It adds nothing to a secret: one that is another's is refused."""
@@ -23,6 +23,7 @@ PATIENCE = 60.0
 """Seconds that an answer may take, beyond those that the operation was asked to wait."""
 PROVING = 5.0
 """Seconds in which the gateway proves that it is one."""
+JSON = {"Content-Type": "application/json"}
 MOST = 65_536
 """Bytes that are read of who is not known yet."""
 
@@ -69,63 +70,62 @@ def check(url: str, credentials: tuple[str, str]) -> None:
 
 def health(url: str) -> str:
     """The version of what says that it is a gateway there; raises NotReady."""
-    host, port = place_of(url)
-    connection = http.client.HTTPConnection(host, port, timeout=PROVING)
     try:
-        connection.request("GET", "/v1/health")
-        answer = msgspec.json.decode(connection.getresponse().read(MOST), type=dict[str, Any])
-        return str(answer["version"])
-    except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
+        with Connection(*place_of(url), PROVING) as connection:
+            _, said = connection.ask("GET", "/v1/health", most=MOST)
+        return str(msgspec.json.decode(said, type=dict[str, Any])["version"])
+    except (OSError, ValueError, KeyError, Broken) as error:
         raise NotReady(f"{url} does not answer: {error!r}.") from error
-    finally:
-        connection.close()
 
 
 def _post(url: str, credentials: tuple[str, str], path: str, body: bytes, seconds: float) -> tuple[int, bytes]:
-    connection, (name, secret) = _connected(url, credentials), credentials
-    headers = {"Authorization": f"Bearer {secret}", AS: name, "Content-Type": "application/json"}
-    try:
-        connection.sock.settimeout(seconds)
-        connection.request("POST", path, body, headers)
-        response = connection.getresponse()
-        return response.status, response.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise NotReady(
-            f"The gateway at {url} broke off: {error!r}. Whether it did what it was asked is not known.",
-            hint="Look how things stand, for instance with: intarsia lock list",
-        ) from error
-    finally:
-        connection.close()
+    name, secret = credentials
+    headers = {"Authorization": f"Bearer {secret}", AS: name, **JSON}
+    with _connected(url, credentials) as connection:
+        connection.patience(seconds)
+        try:
+            return connection.ask("POST", path, headers, body)
+        except (OSError, Broken) as error:
+            raise NotReady(
+                f"The gateway at {url} broke off: {error!r}. Whether it did what it was asked is not known.",
+                hint="Look how things stand, for instance with: intarsia lock list",
+            ) from error
 
 
-def _connected(url: str, credentials: tuple[str, str]) -> http.client.HTTPConnection:
+def _connected(url: str, credentials: tuple[str, str]) -> Connection:
     """A connection to one that has proved to be the gateway. Raises ConnectionRefusedError, or Stranger."""
     host, port = place_of(url)
-    connection = http.client.HTTPConnection(host, port, timeout=PROVING)
     try:
-        connection.connect()
-        connection.auto_open = 0  # another connection may lead to another one
-        proved = _proves(connection, *credentials)
+        connection = Connection(host, port, PROVING)
     except ConnectionRefusedError:
         raise
-    except (OSError, ValueError, http.client.HTTPException):
-        proved = False
-    if not proved or connection.sock is None:
+    except OSError as error:
+        raise _stranger(url, credentials[0]) from error
+    try:
+        if _proves(connection, *credentials):
+            return connection
+        raise _stranger(url, credentials[0])
+    except BaseException:
         connection.close()
-        raise Stranger(
-            f"What is at {url} can't prove that it is the gateway and knows {credentials[0]}, so it was told nothing.",
-            hint=f"Take {URL} and the secret from the environment of a session, or unset {URL}.",
-        )
-    return connection
+        raise
 
 
-def _proves(connection: http.client.HTTPConnection, name: str, secret: str) -> bool:
-    nonce, (host, port) = os.urandom(32).hex(), connection.sock.getpeername()[:2]
+def _stranger(url: str, name: str) -> Stranger:
+    return Stranger(
+        f"What is at {url} can't prove that it is the gateway and knows {name}, so it was told nothing.",
+        hint=f"Take {URL} and the secret from the environment of a session, or unset {URL}.",
+    )
+
+
+def _proves(connection: Connection, name: str, secret: str) -> bool:
+    nonce = os.urandom(32).hex()
     challenge = msgspec.json.encode(Challenge(name=name, nonce=nonce))
-    connection.request("POST", proof.PATH, challenge, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    answer = msgspec.json.decode(response.read(MOST), type=dict[str, Any])
-    return response.status == 200 and proof.holds(answer.get("proof"), secret, nonce, (host, port))
+    try:
+        status, said = connection.ask("POST", proof.PATH, JSON, challenge, MOST)
+        answer = msgspec.json.decode(said, type=dict[str, Any])
+        return status == 200 and proof.holds(answer.get("proof"), secret, nonce, connection.address)
+    except (OSError, ValueError, Broken):
+        return False
 
 
 def place_of(url: str) -> tuple[str, int]:

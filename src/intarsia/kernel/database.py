@@ -16,7 +16,6 @@ from intarsia.clock import Clock
 from intarsia.errors import ConfigError, DatabaseError, InputError
 from intarsia.kernel.engine import Engine, Row
 from intarsia.kernel.migrations import DIALECTS, MIGRATIONS
-from intarsia.kernel.sqlite import SQLite, path_of
 
 MIGRATING = "intarsia:migrations"
 
@@ -189,6 +188,8 @@ class Database:
 def _connect(url: str) -> Engine:
     scheme = url.partition("://")[0] if "://" in url else "(none)"  # what is no URL may hold a password
     if scheme == "sqlite":
+        from intarsia.kernel.sqlite import SQLite, path_of
+
         return SQLite(path_of(url))
     if scheme in ("postgresql", "postgres"):
         from intarsia.kernel.postgresql import PostgreSQL

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from importlib.resources import files
 
 import msgspec
 
@@ -68,6 +67,8 @@ class Table:
 
 @cache
 def table() -> Table:
+    from importlib.resources import files  # and with it much that most commands do not need
+
     entries = tomllib.loads(files("intarsia.run").joinpath("prices.toml").read_text("utf-8"))
     collected, places = entries.pop("collected"), entries.pop("sources")
     prices: dict[str, Price] = {}

@@ -8,11 +8,14 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from intarsia.errors import ConfigError, GitError, NotReady
 from intarsia.workspace.git import Git
-from intarsia.workspace.objects import Objects, Store
-from intarsia.workspace.references import References, is_id
+
+if TYPE_CHECKING:  # with what they import, a quarter of the time of a short command
+    from intarsia.workspace.objects import Objects, Store
+    from intarsia.workspace.references import References
 
 STATE = ".intarsia"
 ROOT_MARK = "intarsia-root"
@@ -57,10 +60,14 @@ class Repository:
     @cached_property
     def objects(self) -> Objects:
         """For reading; keeps a process until `close`."""
+        from intarsia.workspace.objects import Objects
+
         return Objects(self.git)
 
     @cached_property
     def store(self) -> Store:
+        from intarsia.workspace.objects import Store
+
         return Store(self.git_dir / "objects")
 
     def close(self) -> None:
@@ -70,6 +77,8 @@ class Repository:
     @cached_property
     def references(self) -> References:
         """Keeps a process until `close`."""
+        from intarsia.workspace.references import References
+
         return References(self.git, self.git_dir)
 
     @cached_property
@@ -151,6 +160,8 @@ class Repository:
 
     def tip(self, branch: str) -> str | None:
         """The branch's commit; git is asked unless it is plain to see."""
+        from intarsia.workspace.references import is_id
+
         try:
             loose = _read(self.git_dir / "refs/heads" / branch)
             if is_id(loose) and self.objects.commit(loose):
