@@ -119,9 +119,9 @@ def test_a_reader_that_is_killed_is_started_again(place: Place) -> None:
 
 def test_a_writer_of_references_that_is_killed_is_started_again(place: Place) -> None:
     place.references.update(f"create refs/heads/a {place.like}\n")
-    assert place.references._process
-    os.kill(place.references._process.pid, signal.SIGKILL)
-    place.references._process.wait()
+    [process] = place.references._processes.values()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
     for ref in ("b", "c"):
         place.references.update(f"create refs/heads/{ref} {place.like}\n")
     assert {"refs/heads/a", "refs/heads/b", "refs/heads/c"} <= place.references.all().keys()

@@ -146,7 +146,7 @@ class SharedDesk(Desk):
         head = made.head if made else base
         if base != self.base:
             self._claimed.update(base=base)
-        own = self._repository.git.run("rev-list", "--reverse", f"{base}..{head}").split()
+        own = (self._repository.since(base, head) or [])[::-1]
         return Inspection(head, own, dirty, self._state(dirty, head), [base] if own else [])
 
     def _renew(self) -> None:

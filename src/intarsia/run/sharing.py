@@ -20,9 +20,7 @@ ACTOR = "intarsia"
 def open_tree(repository: Repository, database: Database, config: Config, target: str) -> Tree:
     """The tree at the repository's root; `target` is the branch it belongs to, empty for the one checked out."""
     repository.make_state()
-    branch = f"refs/heads/{target}" if target else "HEAD"
-
-    content = Branch(repository, branch).content
+    content = Branch(repository, target).content
     return Tree.of(repository.root, content, lambda adopted: tell(database, adopted), config.workspace.append)
 
 

@@ -7,7 +7,6 @@ looked at, as git calls files clean that define a symbol twice, or in which one 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from intarsia.code.merging.merge import Conflict
 
 _STAGES = {("1", "2", "3"), ("2", "3")}  # of a file that both sides have; others are conflicts of names
-_DRIVER = re.compile(rb"\bmerge\b")
 
 
 @dataclass(frozen=True)
@@ -112,18 +110,13 @@ class Combination:
         return Combined(with_files(self._objects, self._repository.store, self._ours, settled), by_symbol=merged)
 
     def _by_symbol(self, path: str, base: Entry | None, ours: Entry | None, theirs: Entry | None) -> File | None:
-        if ours is None or theirs is None or not is_code(path) or self._has_driver(path):
+        if ours is None or theirs is None or not is_code(path):
+            return None
+        if self._repository.attributes.name_merge(self._ours, path):
             return None
         versions = {"1": base, "2": ours, "3": theirs}
         found = self._merge(path, {stage: entry for stage, entry in versions.items() if entry is not None})
         return None if isinstance(found, Clash) else found
-
-    def _has_driver(self, path: str) -> bool:
-        """Whether attributes may say by which driver files such as this one are merged."""
-        folders = path.split("/")[:-1]
-        names = ["/".join([*folders[:depth], ".gitattributes"]) for depth in range(len(folders) + 1)]
-        texts = [self._text(self._objects.at(self._ours, name)) or b"" for name in names]
-        return any(_DRIVER.search(text) for text in (*texts, *self._repository.attributes))
 
     # With git.
 
@@ -212,7 +205,8 @@ class Combination:
         """Of what git merged by lines, and what could not be merged by symbol, the symbols that can't be both."""
         from intarsia.code.merging.files import entangled
 
-        if isinstance(found, Clash) and found.conflict is not None and not self._has_driver(path):
+        named = self._repository.attributes.name_merge(self._ours, path)
+        if isinstance(found, Clash) and found.conflict is not None and not named:
             left = entangled(path, found.conflict)
             if left is not None:
                 yield Clash(path, left)

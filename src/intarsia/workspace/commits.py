@@ -6,18 +6,14 @@ its commits until they land.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import subprocess
-import threading
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from intarsia.errors import Conflict, GitError
 from intarsia.workspace.joining import Overlap, join
+from intarsia.workspace.objects import EXECUTABLE, MODULE, PLAIN, TREE, Commit, Entry, name_of_blob
 from intarsia.workspace.repository import Repository
 from intarsia.workspace.shared import Tree
+from intarsia.workspace.trees import with_files
 from intarsia.workspace.versions import Commits, Own, Versions
 
 ARCHIVE = "refs/intarsia/archive"
@@ -27,77 +23,35 @@ class NothingToCommit(Conflict):
     code = "nothing_to_commit"
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A file of a commit, as git names it."""
-
-    mode: str
-    oid: str
-
-    def is_plainly(self, content: bytes | None) -> bool:
-        """Whether this is the content as it is, without any conversion; if not, git has to be asked."""
-        return content is not None and self.oid == _blob_name(content, len(self.oid))
-
-
-def entries_at(repository: Repository, commit: str, paths: Collection[str]) -> dict[str, Entry]:
-    """Those of these files that a commit has."""
-    listing = repository.git.run("ls-tree", "-z", "--full-tree", commit, "--", *paths) if paths else ""
-    found = {}
-    for line in listing.split("\0"):
-        facts, _, path = line.partition("\t")
-        if path:
-            mode, _, oid = facts.split()
-            found[path] = Entry(mode, oid)
-    return found
-
-
-def _blob_name(content: bytes, digits: int) -> str:
-    make = hashlib.sha1 if digits == 40 else hashlib.sha256
-    return make(b"blob %d\0" % len(content) + content).hexdigest()
+def is_plainly(entry: Entry, content: bytes | None) -> bool:
+    """Whether this is the content as it is, without any conversion; if not, git has to be asked."""
+    return content is not None and entry.oid == name_of_blob(content, entry.oid)
 
 
 def content_at(repository: Repository, commit: str, path: str) -> bytes | None:
     """A file's content as a checkout would write it; None if the commit has no such file."""
-    return repository.git.read("cat-file", "--filters", f"{commit}:{path}")
+    entry = repository.objects.at(commit, path)
+    if entry is None or entry.mode in (TREE, MODULE):
+        return None
+    if repository.attributes.convert(commit, path):
+        return repository.git.read("cat-file", "--filters", f"{commit}:{path}")
+    return repository.objects.read(entry.oid)
 
 
 class Branch:
-    """The files of a branch as they are now; one git process answers most questions, as they come with every edit."""
+    """The files of a branch, or of what is checked out, as they are now."""
 
-    def __init__(self, repository: Repository, ref: str) -> None:
+    def __init__(self, repository: Repository, name: str) -> None:
         self._repository = repository
-        self._ref = ref
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._name = name
 
     def content(self, path: str, guess: bytes | None) -> bytes | None:
         """As a checkout would write it; None if there is no such file. `guess` is what it probably is."""
-        oid = self._oid(path)
-        if oid is None:
+        tip = self._repository.tip(self._name) if self._name else self._repository.head()
+        entry = self._repository.objects.at(tip, path) if tip else None
+        if tip is None or entry is None:
             return None
-        if Entry("", oid).is_plainly(guess):
-            return guess
-        return content_at(self._repository, self._ref, path)
-
-    def _oid(self, path: str) -> str | None:
-        with self._lock:
-            answer = self._ask(path) or self._ask(path)
-        if not answer:
-            raise GitError("git cat-file ended.", git_exit=-1)
-        facts = answer.split()
-        return facts[0].decode() if len(facts) == 3 and facts[1] == b"blob" else None
-
-    def _ask(self, path: str) -> bytes:
-        """A line of `git cat-file --batch-check`, which is started if it does not run; empty if it ended."""
-        if self._process is None or self._process.poll() is not None:
-            self._process = self._repository.git.start("cat-file", "--batch-check")
-        assert self._process.stdin is not None and self._process.stdout is not None
-        try:
-            self._process.stdin.write(os.fsencode(f"{self._ref}:{path}\n"))
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            return b""
-        return self._process.stdout.readline()
+        return guess if is_plainly(entry, guess) else content_at(self._repository, tip, path)
 
 
 @dataclass(frozen=True)
@@ -145,14 +99,13 @@ class SessionCommits:
     def _commit(self, message: str) -> str:
         tip, made = self._tip(), self.made
         rows = self._tree.parts_of(self._session)
-        there = entries_at(self._repository, tip, [row.path for row in rows])
-        parts = [self._onto(tip, row, there.get(row.path)) for row in rows]
-        tree = self._write_tree(tip, parts, there)
+        parts = [self._onto(tip, row) for row in rows]
+        tree = self._write_tree(tip, parts)
         parent = made.head if made is not None and made.base == tip else tip
         if parent == tip and made is not None:
             message = "\n\n".join(filter(None, [self._said(made), message]))
-        head = self._git.run("commit-tree", tree, "-p", parent, "-F", "-", stdin=f"{message.strip()}\n").strip()
-        self._git.run("update-ref", f"refs/heads/{self._branch}", head)
+        head = self._made(tree, parent, message)
+        self._repository.references.update(f"update refs/heads/{self._branch} {head}\n")
         with self._versions.change():
             for part in parts:
                 base, own = self._versions.keep(part.base), self._versions.keep(part.own)
@@ -190,47 +143,48 @@ class SessionCommits:
         tip = made.base if made else self._tip()
         parts = [Part(row.path, self._versions.data(row.base), self._versions.data(row.own)) for row in rows]
         parent = made.head if made else tip
-        tree = self._write_tree(tip, parts, entries_at(self._repository, tip, [part.path for part in parts]))
-        kept = parent
-        if tree != self._git.line("rev-parse", f"{parent}^{{tree}}"):
-            kept = self._git.run("commit-tree", tree, "-p", parent, "-m", "Uncommitted work").strip()
-        self._git.run("update-ref", self.archived(label), kept)
+        tree = self._write_tree(tip, parts)
+        kept = parent if [tree] == self._repository.trees(parent) else self._made(tree, parent, "Uncommitted work")
+        self._repository.references.update(f"update {self.archived(label)} {kept}\n")
         return kept
 
-    def _onto(self, tip: str, row: Own, there: Entry | None) -> Part:
+    def _made(self, tree: str, parent: str, message: str) -> str:
+        author, committer = self._repository.author(), self._repository.committer()
+        text = f"{message.strip()}\n".encode(errors="surrogateescape")
+        return self._repository.store.commit(Commit(tree, (parent,), author, text), committer)
+
+    def _onto(self, tip: str, row: Own) -> Part:
         base, own = self._versions.data(row.base), self._versions.data(row.own)
-        same = there.is_plainly(base) if there is not None else base is None
+        there = self._repository.objects.at(tip, row.path)
+        same = is_plainly(there, base) if there is not None else base is None
         newest = base if same else content_at(self._repository, tip, row.path)
         return Part(row.path, newest, join(row.path, base, newest, own))
 
-    def _write_tree(self, tip: str, parts: list[Part], there: Mapping[str, Entry]) -> str:
-        """The tree of `tip` with these files, made in an index of its own."""
-        index = self._tree.state / "shared" / f"index-{self._session}"
-        env = {"GIT_INDEX_FILE": str(index)}
-        try:
-            self._git.run("read-tree", tip, env=env)
-            entries = "".join(self._entry(part, there.get(part.path)) for part in parts if part.base != part.own)
-            if entries:
-                self._git.run("update-index", "-z", "--index-info", stdin=entries, env=env)
-            return self._git.run("write-tree", env=env).strip()
-        finally:
-            index.unlink(missing_ok=True)
-            Path(f"{index}.lock").unlink(missing_ok=True)
+    def _write_tree(self, tip: str, parts: list[Part]) -> str:
+        """The tree of `tip` with these files."""
+        [tree] = self._repository.trees(tip)
+        files = {part.path: self._entry(tip, part) for part in parts if part.base != part.own}
+        return with_files(self._repository.objects, self._repository.store, tree, files)
 
-    def _entry(self, part: Part, there: Entry | None) -> str:
+    def _entry(self, tip: str, part: Part) -> Entry | None:
         if part.own is None:
-            return f"0 {'0' * 40}\t{part.path}\0"
-        oid = self._git.read("hash-object", "-w", "--stdin", f"--path={part.path}", stdin=part.own)
-        if oid is None:
-            raise GitError(f"git can't store {part.path}.")
-        mode = there.mode if there is not None else self._mode_on_disk(part.path)
-        return f"{mode} {oid.decode().strip()}\t{part.path}\0"
+            return None
+        there = self._repository.objects.at(tip, part.path)
+        return Entry(there.mode if there else self._mode_on_disk(part.path), self._stored(tip, part.path, part.own))
 
-    def _mode_on_disk(self, path: str) -> str:
+    def _stored(self, tip: str, path: str, content: bytes) -> str:
+        if not self._repository.attributes.convert(tip, path):
+            return self._repository.store.blob(content, tip)
+        oid = self._git.read("hash-object", "-w", "--stdin", f"--path={path}", stdin=content)
+        if oid is None:
+            raise GitError(f"git can't store {path}.")
+        return oid.decode().strip()
+
+    def _mode_on_disk(self, path: str) -> int:
         try:
-            return "100755" if (self._tree.root / path).stat().st_mode & 0o100 else "100644"
+            return EXECUTABLE if (self._tree.root / path).stat().st_mode & 0o100 else PLAIN
         except FileNotFoundError:
-            return "100644"
+            return PLAIN
 
     def _tip(self) -> str:
         tip = self._repository.tip(self._target)
@@ -239,5 +193,8 @@ class SessionCommits:
         return tip
 
     def _said(self, made: Commits) -> str:
-        bodies = self._git.run("log", "--reverse", "-z", "--format=%B", f"{made.base}..{made.head}").split("\0")
+        commits = reversed(self._repository.since(made.base, made.head) or [])
+        bodies = [
+            self._repository.objects.commit(commit).message.decode(errors="surrogateescape") for commit in commits
+        ]
         return "\n\n".join(body.strip() for body in bodies if body.strip())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from intarsia.code.conflicts.source import SemanticConflict
 
 LOCKED_SECONDS = 5
-STRAIGHT = 1000  # commits that are followed one by one
+LANDED = "intarsia: land"
 ISSUE_TRAILER = "Issue"
 SESSION_TRAILER = "Intarsia-Session"
 _SPACE = " \t\r"
@@ -133,7 +133,7 @@ class Landing:
             return self._fast_forward(checkout, candidate)
         self._refuse_rebase()
         try:
-            self._git.run("update-ref", "-m", "intarsia: land", ref, candidate.commit, candidate.tip)
+            self._repository.references.update(f"update {ref} {candidate.commit} {candidate.tip}\n", LANDED)
         except GitError:
             if self.tip() == candidate.tip:
                 raise
@@ -152,7 +152,9 @@ class Landing:
             # Files that an agent brought here with its commit go too; where they are otherwise, all stays as it is.
             Git(checkout).call("read-tree", "-m", "-u", wrong, right, ok=range(256))
         try:
-            self._git.run("update-ref", "-m", "intarsia: put back", f"refs/heads/{self.target}", right, wrong)
+            self._repository.references.update(
+                f"update refs/heads/{self.target} {right} {wrong}\n", "intarsia: put back"
+            )
         except GitError:
             if self.tip() == wrong:
                 raise
@@ -271,24 +273,13 @@ class Landing:
 
     def _commits(self, work: Work, tip: str) -> list[_Commit]:
         """The session's own commits along first parents, oldest first."""
-        own = self._between(work.base, work.head)
-        landed = self._between(work.base, tip)
+        own = self._repository.since(work.base, work.head)
+        landed = self._repository.since(work.base, tip)
         if own is None or landed is None:
             listing = self._git.run("rev-list", "--first-parent", work.head, f"^{work.base}", f"^{tip}")
             own, landed = listing.split(), []
         known = set(landed)
         return [self._read(commit) for commit in reversed(own) if commit not in known]
-
-    def _between(self, base: str, head: str) -> list[str] | None:
-        """The commits since `base`, newest first; None where they do not follow one another straight."""
-        found: list[str] = []
-        while head != base:
-            parents = self._repository.objects.commit(head).parents
-            if len(parents) != 1 or len(found) == STRAIGHT:
-                return None
-            found.append(head)
-            head = parents[0]
-        return found
 
     def _read(self, id: str) -> _Commit:
         found = self._repository.objects.commit(id)

@@ -22,8 +22,7 @@ from intarsia.workspace.git import Git, end
 
 TREE = 0o40000
 MODULE = 0o160000
-LINK = 0o120000
-REGULAR = (0o100644, 0o100755)
+PLAIN, EXECUTABLE = REGULAR = (0o100644, 0o100755)
 _KEPT = 4096
 
 
@@ -175,6 +174,11 @@ class Store:
         except FileExistsError:
             return
         folder.chmod(self._objects.stat().st_mode & 0o7777)  # shared with others, if the repository is
+
+
+def name_of_blob(content: bytes, like: str) -> str:
+    """What git calls a content in a repository where another thing is called `like`."""
+    return _name(b"blob %d\0%s" % (len(content), content), len(like))
 
 
 def _name(whole: bytes, digits: int) -> str:

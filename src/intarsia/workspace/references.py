@@ -26,7 +26,7 @@ class References:
         self._git = git
         self._git_dir = git_dir
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._packed: tuple[tuple[int, int, int], dict[str, str]] = ((0, 0, 0), {})
 
     def all(self) -> dict[str, str]:
@@ -61,30 +61,30 @@ class References:
         except FileNotFoundError:
             return {}
 
-    def update(self, commands: str) -> None:
-        """Lines as `git update-ref --stdin` has them, all or nothing. Raises GitError."""
+    def update(self, commands: str, message: str = "intarsia") -> None:
+        """Lines as `git update-ref --stdin` has them, all or nothing; `message` is for the reflog. Raises GitError."""
         with self._lock:
-            if not self._told(f"start\n{commands}prepare\ncommit\n"):
-                self._end()
-                self._git.run("update-ref", "--stdin", stdin=commands)  # which says what is wrong
+            if not self._told(f"start\n{commands}prepare\ncommit\n", message):
+                self._end(message)
+                self._git.run("update-ref", "-m", message, "--stdin", stdin=commands)  # which says what is wrong
 
-    def _told(self, transaction: str) -> bool:
+    def _told(self, transaction: str, message: str) -> bool:
         """Whether the process says that all was done; it ends when something is wrong."""
-        if self._process is None:
-            self._process = self._git.start("update-ref", "--stdin")
-        assert self._process.stdin is not None and self._process.stdout is not None
+        if message not in self._processes:
+            self._processes[message] = self._git.start("update-ref", "-m", message, "--stdin")
+        process = self._processes[message]
+        assert process.stdin is not None and process.stdout is not None
         try:
-            self._process.stdin.write(transaction.encode(errors="surrogateescape"))
-            self._process.stdin.flush()
+            process.stdin.write(transaction.encode(errors="surrogateescape"))
+            process.stdin.flush()
         except BrokenPipeError:
             return False
-        return all(self._process.stdout.readline() == b"%s: ok\n" % step for step in (b"start", b"prepare", b"commit"))
+        return all(process.stdout.readline() == b"%s: ok\n" % step for step in (b"start", b"prepare", b"commit"))
 
-    def _end(self) -> None:
-        if self._process is not None:
-            end(self._process)
-            self._process = None
+    def _end(self, message: str) -> None:
+        end(self._processes.pop(message))
 
     def close(self) -> None:
         with self._lock:
-            self._end()
+            for message in list(self._processes):
+                self._end(message)

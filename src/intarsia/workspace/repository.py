@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intarsia.errors import ConfigError, GitError, NotReady
+from intarsia.workspace.attributes import Attributes
 from intarsia.workspace.git import Git
 
 if TYPE_CHECKING:  # with what they import, a quarter of the time of a short command
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # with what they import, a quarter of the time of a short com
 STATE = ".intarsia"
 ROOT_MARK = "intarsia-root"
 OLDEST_GIT = (2, 38)
+STRAIGHT = 1000  # commits that are followed one by one
 _UNUSUAL = re.compile(rb"(?i)worktree|include|bare\s*=(?!\s*false\b)")  # in a repository's configuration
 
 
@@ -170,6 +172,27 @@ class Repository:
             loose = ""  # it is packed, or something else is the matter with it
         return self.git.try_line("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}")
 
+    def head(self) -> str | None:
+        """The commit that is checked out, if there is one."""
+        try:
+            at = _read(self.git_dir / "HEAD")
+        except (OSError, UnicodeDecodeError):
+            at = ""
+        if at.startswith("ref: refs/heads/") and not at.endswith(".invalid"):
+            return self.tip(at.removeprefix("ref: refs/heads/"))
+        return self.git.try_line("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+
+    def since(self, base: str, head: str) -> list[str] | None:
+        """The commits since `base`, newest first; None where they do not follow one another straight."""
+        found: list[str] = []
+        while head != base:
+            parents = self.objects.commit(head).parents
+            if len(parents) != 1 or len(found) == STRAIGHT:
+                return None
+            found.append(head)
+            head = parents[0]
+        return found
+
     def refs(self) -> dict[str, str]:
         return self.references.all()
 
@@ -189,21 +212,25 @@ class Repository:
         return [self.objects.commit(commit).tree for commit in commits]
 
     def committer(self) -> bytes:
-        """Who commits, and that it is now, as a commit has it. Raises NotReady."""
-        name, address = self._identity
-        return f"{name} <{address}> {int(time.time())} {time.strftime('%z')}".encode(errors="surrogateescape")
+        """Who commits, and that it is now, as a commit has it. Raises GitError where git knows nobody."""
+        return self._now(self._identities[1])
+
+    def author(self) -> bytes:
+        """Who would be the author of a commit made now; like `committer`."""
+        return self._now(self._identities[0])
+
+    @staticmethod
+    def _now(identity: str) -> bytes:
+        return f"{identity} {int(time.time())} {time.strftime('%z')}".encode(errors="surrogateescape")
 
     @cached_property
-    def _identity(self) -> tuple[str, str]:
-        return self.require_identity()
+    def _identities(self) -> tuple[str, str]:
+        author, committer = (self.git.line("var", f"GIT_{who}_IDENT") for who in ("AUTHOR", "COMMITTER"))
+        return author.rsplit(" ", 2)[0], committer.rsplit(" ", 2)[0]
 
     @cached_property
-    def attributes(self) -> list[bytes]:
-        """Those that hold for this repository apart from what is committed."""
-        named = self.git.try_line("config", "--type=path", "core.attributesFile")
-        usual = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "git/attributes"
-        places = (self.git_dir / "info/attributes", Path(named) if named else usual, Path("/etc/gitattributes"))
-        return [place.read_bytes() for place in places if place.is_file()]
+    def attributes(self) -> Attributes:
+        return Attributes(self.git, self.git_dir, self.objects)
 
     def delete_ref(self, ref: str) -> None:
         self.references.update(f"delete {ref}\n")

@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 
 from intarsia.errors import GitError
-from intarsia.workspace.changed import Entry, entries
 from intarsia.workspace.git import shown
-from intarsia.workspace.landing import LOCKED_SECONDS, Candidate, InTheWay, Landing, Work
+from intarsia.workspace.landing import LANDED, LOCKED_SECONDS, Candidate, InTheWay, Landing, Work
+from intarsia.workspace.objects import Entry
 from intarsia.workspace.repository import Repository
+from intarsia.workspace.trees import differences
 
-_NO_FILE = "000000"
+
+@dataclass(frozen=True)
+class Change:
+    """A file that a landing changes: what the branch had and has of it, None for no file."""
+
+    path: str
+    old: Entry | None
+    new: Entry | None
 
 
 class SharedLanding(Landing):
@@ -41,13 +50,13 @@ class SharedLanding(Landing):
                 f"Ready to land, but {self.target} is not checked out in {root}.",
                 hint=f"git switch {self.target}, then: intarsia run",
             )
-        changes = entries(self._git.run("diff-tree", "-r", "-z", tip, candidate.commit))
+        changes = self._changes(tip, candidate.commit)
         free = self._free(changes)
         # Written first: whoever lands next brings the index up to date if we are killed behind the next step.
         self._write_note(tip, candidate.commit)
         try:
             ref = f"refs/heads/{self.target}"
-            self._git.run("update-ref", "-m", "intarsia: land", ref, candidate.commit, candidate.tip)
+            self._repository.references.update(f"update {ref} {candidate.commit} {candidate.tip}\n", LANDED)
         except GitError:
             if self.tip() == candidate.tip:
                 raise
@@ -68,35 +77,39 @@ class SharedLanding(Landing):
         except (FileNotFoundError, ValueError):
             return
         if self._git.call("merge-base", "--is-ancestor", new, f"refs/heads/{self.target}", ok=(0, 1)).returncode == 0:
-            changes = entries(self._git.run("diff-tree", "-r", "-z", old, new))
+            changes = self._changes(old, new)
             staged = self._staged(changes)
-            self._update_index([entry for entry in changes if staged.get(entry.path, _ABSENT) == entry.old])
+            self._update_index([entry for entry in changes if staged.get(entry.path) == entry.old])
         self._note.unlink(missing_ok=True)
 
-    def _free(self, changes: list[Entry]) -> list[Entry]:
+    def _changes(self, old: str, new: str) -> list[Change]:
+        found = differences(self._repository.objects, *self._repository.trees(old, new))
+        return [Change(path, before, after) for path, (before, after) in found.items()]
+
+    def _free(self, changes: list[Change]) -> list[Change]:
         """What the index has as the branch has it now; raises InTheWay for a file of which it has something else."""
         staged = self._staged(changes)
-        others = [e.path for e in changes if staged.get(e.path, _ABSENT) not in (e.old, e.new)]
+        others = [e.path for e in changes if staged.get(e.path) not in (e.old, e.new)]
         if others:
             raise InTheWay(
                 f"Ready to land, but you have staged other changes of {', '.join(map(shown, others))}.",
                 hint="Commit or unstage them, then: intarsia run",
             )
-        return [entry for entry in changes if staged.get(entry.path, _ABSENT) == entry.old]
+        return [entry for entry in changes if staged.get(entry.path) == entry.old]
 
-    def _staged(self, changes: list[Entry]) -> dict[str, tuple[str, str]]:
+    def _staged(self, changes: list[Change]) -> dict[str, Entry]:
         """The entries of the user's index for these files; of one in conflict, what never equals a version."""
         paths = [entry.path for entry in changes]
         listing = self._git.run("--literal-pathspecs", "ls-files", "--stage", "-z", "--", *paths) if paths else ""
-        found = {}
+        found: dict[str, Entry] = {}
         for line in listing.split("\0"):
             if line:
                 facts, _, path = line.partition("\t")
                 mode, oid, stage = facts.split()
-                found[path] = (mode, oid) if stage == "0" else ("unmerged", oid)
+                found[path] = Entry(int(mode, 8) if stage == "0" else 0, oid)
         return found
 
-    def _update_index(self, changes: list[Entry]) -> None:
+    def _update_index(self, changes: list[Change]) -> None:
         entries = "".join(_line(entry) for entry in changes)
         deadline = time.monotonic() + LOCKED_SECONDS
         while entries:
@@ -108,9 +121,8 @@ class SharedLanding(Landing):
             time.sleep(0.02)
 
 
-_ABSENT = (_NO_FILE, "0" * 40)
-
-
-def _line(entry: Entry) -> str:
-    mode, oid = entry.new
-    return f"{'0' if mode == _NO_FILE else mode} {oid}\t{entry.path}\0"
+def _line(change: Change) -> str:
+    """As `git update-index --index-info` has it."""
+    if change.new is None:
+        return f"0 {'0' * 40}\t{change.path}\0"
+    return f"{change.new.mode:o} {change.new.oid}\t{change.path}\0"
