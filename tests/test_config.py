@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from intarsia.config import Config, Loaded, describe, flatten, load
+from intarsia.config import Config
 from intarsia.errors import ConfigError
+from intarsia.settings import Loaded, describe, flatten, load
 
 WHOLE = """\
 [project]

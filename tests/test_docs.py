@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from intarsia.cli import reference
-from intarsia.config import load
+from intarsia.settings import load
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from intarsia.config import load
 from intarsia.errors import NotReady
 from intarsia.gateway import remote
 from intarsia.gateway.catalogue import OPERATIONS
 from intarsia.gateway.operation import Site
 from intarsia.gateway.server import Server
 from intarsia.kernel import Database, issues, members, sessions
+from intarsia.settings import load
 from intarsia.workspace import pool
 from intarsia.workspace.repository import Repository
 from tests.support.here import Here, Said

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from intarsia.config import load
 from intarsia.errors import ConfigError, Conflict, NotFound
 from intarsia.kernel import Database, daily, decisions, events, issues
 from intarsia.kernel.issues import Draft
@@ -24,6 +23,7 @@ from intarsia.outside import imports, rules
 from intarsia.outside import mai as mai_module
 from intarsia.outside.imports import Imported
 from intarsia.outside.mai import Mai
+from intarsia.settings import load
 from tests.support.sandbox import Sandbox
 
 CONFIG: dict[str, Any] = {

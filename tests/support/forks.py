@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from intarsia import config
+from intarsia import settings
 
 MODULE = "tests.support.forks"
 BOUNDARY = "boundary: "
@@ -96,7 +96,7 @@ class Forks:
 def serve() -> None:
     for name in ("psycopg", *(f"intarsia.cli.{name}" for name in ("issue", "claims", "lock", "queues", "agent"))):
         importlib.import_module(name)
-    config.load(Path("/nonexistent"))  # half of the time of a short command goes into this, the first time
+    settings.load(Path("/nonexistent"))  # half of the time of a short command goes into this, the first time
     gc.freeze()
     for line in sys.stdin.buffer:
         orders = msgspec.json.decode(line, type=list[Order])

@@ -14,9 +14,10 @@ from typing import Any
 
 import click
 
-from intarsia.config import Config, Loaded, load
+from intarsia.config import Config
 from intarsia.errors import InputError, NotReady
 from intarsia.kernel.database import Database
+from intarsia.settings import Loaded, load
 from intarsia.workspace.repository import Repository
 
 Command = Callable[..., Any]

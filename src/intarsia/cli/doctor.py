@@ -15,9 +15,10 @@ import click
 
 from intarsia.cli.common import Output, find_repository, open_database, with_output
 from intarsia.clock import iso
-from intarsia.config import Config, load
+from intarsia.config import Config
 from intarsia.errors import IntarsiaError, NotReady
 from intarsia.kernel import sessions
+from intarsia.settings import load
 from intarsia.workspace.repository import Repository
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from intarsia.cli.common import Output, find_repository, with_output, working_directory
-from intarsia.config import load
+from intarsia.settings import load
 
 
 @click.group(short_help="See which shell commands agents may run.")

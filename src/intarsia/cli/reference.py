@@ -15,7 +15,8 @@ import click
 from msgspec import UNSET, Meta
 
 from intarsia.cli import cli
-from intarsia.config import Config, Described, describe
+from intarsia.config import Config
+from intarsia.settings import Described, describe
 
 NOTE = "<!-- Generated from the code by `make docs`; changes made here are lost. -->"
 TYPES = {

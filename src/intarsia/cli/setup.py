@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intarsia.cli.common import Output, actor, find_repository, open_database, table, with_change, with_output
-from intarsia.config import FILE, flatten, load
+from intarsia.config import FILE
 from intarsia.errors import Conflict, InputError, UsageError
 from intarsia.kernel.database import Database
 from intarsia.kernel.postgresql import without_password
+from intarsia.settings import flatten, load
 
 if TYPE_CHECKING:
     from intarsia.outside.imports import Imported
