@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -33,11 +35,16 @@ class Attributes:
     def _say(self, what: re.Pattern[bytes], commit: str, path: str) -> bool:
         folders = path.split("/")[:-1]
         names = ["/".join([*folders[:depth], ".gitattributes"]) for depth in range(len(folders) + 1)]
-        return any(what.search(text) for text in (*self._elsewhere, *(self._text(commit, name) for name in names)))
+        return any(what.search(text) for text in (*self._elsewhere, *self._texts(commit, names)))
 
-    def _text(self, commit: str, name: str) -> bytes:
-        entry = self._objects.at(commit, name)
-        return (self._objects.read(entry.oid) or b"") if entry and entry.mode in REGULAR else b""
+    def _texts(self, commit: str, names: Iterable[str]) -> Iterator[bytes]:
+        """git reads those on disk, and where there are none, those that it keeps."""
+        for name in names:
+            entry = self._objects.at(commit, name)
+            if entry is not None and entry.mode in REGULAR:
+                yield self._objects.read(entry.oid) or b""
+            with suppress(OSError):
+                yield (self._git.directory / name).read_bytes()
 
     @cached_property
     def _elsewhere(self) -> list[bytes]:
@@ -49,4 +56,4 @@ class Attributes:
 
     @cached_property
     def _line_ends_change(self) -> bool:
-        return self._git.try_line("config", "core.autocrlf") in ("true", "input")
+        return self._git.try_line("config", "core.autocrlf") not in (None, "false", "no", "off", "0")

@@ -124,5 +124,5 @@ class SharedLanding(Landing):
 def _line(change: Change) -> str:
     """As `git update-index --index-info` has it."""
     if change.new is None:
-        return f"0 {'0' * 40}\t{change.path}\0"
+        return f"0 {'0' * len(change.old.oid if change.old else '')}\t{change.path}\0"
     return f"{change.new.mode:o} {change.new.oid}\t{change.path}\0"
