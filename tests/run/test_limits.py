@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 
 from intarsia.agents import Usage
-from intarsia.config import Price
+from intarsia.clock import ManualClock
+from intarsia.config import Config, Limits, Price
+from intarsia.kernel import Database, issues, sessions, spending
+from intarsia.kernel.sessions import Session
+from intarsia.kernel.spending import Scope
 from intarsia.run import prices
+from intarsia.run.limits import ALL, SCOPES, before_turn
 from intarsia.run.usage import shown, unpriced_models, with_figure
 from tests.support.sandbox import Sandbox, Step, adds
 
@@ -209,3 +214,61 @@ def test_the_table_of_prices_says_when_and_where_each_was_found() -> None:
     assert table.sources.keys() == table.prices.keys()
     assert all(source.startswith("https://") for source in table.sources.values())
     assert all(price.output > price.input > (price.cached or 0) for price in table.prices.values())
+
+
+USED = {"turns": 3, "input": 70, "cached": 10, "output": 40, "cost": 2.5, "unpriced": 0}
+REACHED: dict[str, tuple[float, float]] = {"turns": (3, 4), "tokens": (110, 111), "cost": (2.5, 2.51)}
+"""Of each kind a limit that is reached by that, and one that is not."""
+
+
+def started(database: Database, run: str, issue: str) -> Session:
+    with database.transaction() as tx:
+        found = sessions.start(
+            tx, run=run, agent="a", driver="script", supervisor="h:1:1", secret="5" * 64, ttl=600, only=[issue]
+        )
+    assert found is not None
+    return found[0]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_every_limit_counts_what_belongs_to_it_and_nothing_else(
+    database: Database, clock: ManualClock, scope: Scope
+) -> None:
+    """What a session used up counts for another one that has but its issue, its run or its day in common with it."""
+    with database.transaction() as tx:
+        for name in ("it-1", "it-2"):
+            issues.create(tx, issues.Draft(name, id=name), "tester")
+    session = started(database, "r-1", "it-1")
+    with database.transaction() as tx:
+        session = spending.book(tx, session, USED)
+        if scope == "issue":
+            sessions.end(tx, session, "released")
+            issues.requeue(tx, "it-1", "again", "tester")
+    if scope in ("issue", "run"):
+        clock.advance(86_400)
+    if scope != "session":
+        run, issue = ("r-1" if scope == "run" else "r-2"), ("it-1" if scope == "issue" else "it-2")
+        session = started(database, run, issue)
+    for other in SCOPES:
+        for kind, (reached, above) in REACHED.items():
+            counts = other == scope or scope == "session"
+            for limit in (reached, above):
+                config = Config(limits=Limits(**{f"{other}_{kind}": limit}))  # type: ignore[arg-type]
+                with database.read() as tx:
+                    found = before_turn(tx, config, session)
+                assert (found.scope if found else None) == (other if counts and limit == reached else None)
+                assert found is None or f"limits.{other}_{kind} is" in found.text
+
+
+def test_there_is_no_limit_that_nobody_looks_at() -> None:
+    counted = {f"{scope}_{kind}" for scope in SCOPES for kind in ALL}
+    assert set(Limits.__struct_fields__) == counted | {"wall", "idle", "output", "depth"}
+
+
+def test_an_agent_may_have_a_wall_of_its_own(sandbox: Sandbox) -> None:
+    scenario = sandbox.scenario({"it-1": [[{"hang": True}]]}).removeprefix("script: ")
+    mine = f"[agents.mine]\ndriver = 'script'\nscenario = '{scenario}'\nwall = 1\n"
+    sandbox.commit("intarsia.toml", f"[limits]\nwall = 600\n{mine}", "Configure")
+    sandbox.issue("it-1")
+    assert sandbox.call("run").returncode == 1
+    assert "It ran longer than 1 s." in sandbox.sessions()[0]["reason"]
