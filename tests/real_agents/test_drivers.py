@@ -56,7 +56,8 @@ class Approver:
     def answer(self, ask: Ask, withdrawn: Callable[[], bool]) -> Answer:
         self.asked.append(ask)
         text = f"{ask.command} {[edit.path.name for edit in ask.edits]}"
-        return Answer(not any(word in text for word in self.refused), "bob holds it; do something else.")
+        refused = any(word in text for word in self.refused)
+        return Answer(not refused, "bob holds it; do something else." if refused else "")
 
     def kinds(self) -> list[str]:
         return [ask.kind for ask in self.asked if ask.kind != "read"]
