@@ -5,6 +5,7 @@ import pytest
 from intarsia.errors import InputError
 from intarsia.kernel import Database, issues
 from intarsia.kernel.issues import Draft, Issue
+from intarsia.run.changed import Changed
 from intarsia.run.forecast import Forecaster
 from intarsia.run.names import IndexedNames
 from intarsia.workspace.repository import Repository
@@ -123,6 +124,46 @@ def test_what_the_issues_it_needs_have_changed(box: Sandbox, database: Database)
     box.commit("README.md", "Issue: it-1\n", "Speak of Issue: it-1 without a trailer")
     found = forecaster(box).of(issue(database, needs=[first.id])).expected
     assert [(one.uri, one.why) for one in found] == [("code:src/app/main.py", "changed by it-1")]
+
+
+def by(box: Sandbox, path: str, text: str, patience: float = 60) -> list[str]:
+    """What an issue changed that made the file so."""
+    box.commit(path, text, "Do it\n\nIssue: it-7")
+    return Changed(Repository.discover(box.root).git, patience).by("it-7", "main")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ("return os.name", "return os.sep", ["#Parser.parse"]),
+        ("def parse_all", "def new_one():\n    return 1\n\n\ndef parse_all", ["#new_one"]),
+        ("def reset(self)", "def restart(self)", ["#Parser.restart"]),
+        ("def reset(self)", "def reset(self, to=0)", ["#Parser.reset"]),
+        ("import os", "import os\nimport re", [""]),
+        ("class Parser", "print()\n\n\nclass Parser", [""]),
+    ],
+    ids=["body", "added", "renamed", "signature", "import", "statement"],
+)
+def test_what_an_issue_changed_is_told_by_symbol(box: Sandbox, old: str, new: str, names: list[str]) -> None:
+    assert old in SOURCE
+    found = by(box, "src/app/parser.py", SOURCE.replace(old, new))
+    assert found == [f"code:src/app/parser.py{name}" for name in names]
+
+
+def test_new_files_are_told_as_such(box: Sandbox) -> None:
+    assert by(box, "src/app/new.py", "def f():\n    pass\n") == ["code:src/app/new.py"]
+
+
+def test_what_takes_too_long_is_told_by_file(box: Sandbox) -> None:
+    text = SOURCE.replace("return os.name", "return os.sep")
+    assert by(box, "src/app/parser.py", text, patience=0) == ["code:src/app/parser.py"]
+
+
+def test_links_and_what_is_no_code_are_told_by_file(box: Sandbox) -> None:
+    (box.root / "README.md").write_text("More\n")
+    (box.root / "link").symlink_to("README.md")
+    box.git("add", "--all")
+    assert by(box, "docs/usage guide.md", "# Use\n") == ["code:README.md", "code:docs/usage guide.md", "code:link"]
 
 
 def test_a_look_at_the_branch_learns_what_is_new(box: Sandbox, database: Database) -> None:

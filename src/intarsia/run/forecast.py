@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Protocol
 
@@ -19,11 +19,10 @@ from intarsia.kernel import issues
 from intarsia.kernel.issues import Issue
 from intarsia.kernel.modes import Mode
 from intarsia.kernel.resources import parse
+from intarsia.run.changed import Changed
 from intarsia.workspace.git import Git
-from intarsia.workspace.landing import ISSUE_TRAILER
 
 MOST = 40  # of one kind of guess: what names more says little
-COMMITS = 20
 _WORD = re.compile(r"[\w@+~#%-][\w./@+~#%:-]*")
 _LINE = re.compile(r"(:\d+)+$")
 
@@ -83,6 +82,7 @@ class Forecaster:
         self._files: Files = Files([])
         self._known: dict[tuple[str, float, int], Forecast] = {}
         self._changed: dict[str, list[str]] = {}
+        self._changes = Changed(git)
 
     def look(self) -> None:
         """Learn of the branch's newest commit; the forecasts until the next look are of that."""
@@ -93,6 +93,7 @@ class Forecaster:
         if tip != self._tip:
             self._tip = tip
             self._known, self._changed = {}, {}
+            self._changes.renew()
             listing = self._git.run("ls-tree", "-r", "-z", "--name-only", tip) if tip else ""
             self._files = Files(listing.split("\0")[:-1])
             self._names.look(tip)
@@ -121,23 +122,9 @@ class Forecaster:
 
     def _by(self, issue: str) -> list[str]:
         """What the commits of that issue on the branch changed."""
-        if issue not in self._changed:
-            names = dict.fromkeys(self._commits(issue))
-            self._changed[issue] = [uri for uri in map(_resource, names) if uri][:MOST]
-        return self._changed[issue]
-
-    def _commits(self, issue: str) -> Iterator[str]:
-        if not self._tip:
-            return
-        trailer = f"%x01%(trailers:key={ISSUE_TRAILER},valueonly,separator=%x20)"
-        log = self._git.run(
-            "log", f"--max-count={COMMITS}", "-z", "--name-only", "--no-renames", f"--format={trailer}",
-            "--fixed-strings", f"--grep={ISSUE_TRAILER}: {issue}", self._tip,
-        )  # fmt: skip
-        for commit in log.split("\x01")[1:]:
-            said, _, names = commit.partition("\0")
-            if issue in said.split():
-                yield from (name for name in names.lstrip("\n").split("\0") if name)
+        if issue not in self._changed and self._tip:
+            self._changed[issue] = self._changes.by(issue, self._tip)[:MOST]
+        return self._changed.get(issue, [])
 
 
 class Files:
