@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.registry import specs
 from benchmarks.support import Result, seconds
+from intarsia.code.conflicts.semantic import conflicts
+from intarsia.code.merging.files import REGULAR, File, merge_files
 from intarsia.code.merging.lines import diff3
 from intarsia.code.merging.merge import Merged, merge
 from intarsia.code.merging.valid import check
@@ -78,6 +81,7 @@ def measure() -> Iterator[Result]:
     )
     yield from _hot_spots()
     yield from _speed()
+    yield from _landings()
 
 
 def _hot_spots() -> Iterator[Result]:
@@ -160,6 +164,38 @@ def _speed() -> Iterator[Result]:
     yield Result("  of that, processor time", cold[1], "ms")
     yield Result("the same, with the outlines of base and ours", warm[0], "ms")
     yield Result("line merge of the same", _spent(lambda: diff3(base, ours, theirs))[0], "ms", 30)
+
+
+def _landings() -> Iterator[Result]:
+    """Of the registry benchmark, without git: each operation began seven landings ago."""
+    spec = specs()[0]
+    tips = [{path: text.encode() for path, text in spec.files().items()}]
+    spent: list[tuple[float, float]] = []
+    forget()
+    for number, operation in enumerate(spec.operations):
+        base, ours = tips[max(0, number - 7)], tips[-1]
+        theirs = dict(base)
+        for path, old, new in spec.edits(operation):
+            theirs[path] = theirs[path].replace(old.encode(), new.encode(), 1)
+        changed = [path for path in base if not base[path] == ours[path] == theirs[path]]
+        before, mine, other = ({path: files[path] for path in changed} for files in (base, ours, theirs))
+        started = time.process_time()
+        both = {path: _landed(path, before[path], mine[path], other[path]) for path in changed}
+        merged = time.process_time()
+        assert not conflicts(before, mine, other, combined=both)
+        spent.append((merged - started, time.process_time() - merged))
+        tips.append({**ours, **both})
+    merging, checking = (1000 * statistics.mean(times) for times in zip(*spent, strict=True))
+    yield Result("one landing in a function of all: merge, processor time", merging, "ms")
+    yield Result("the same: what is broken only together", checking, "ms")
+    yield Result("the same: both", merging + checking, "ms", 12)
+
+
+def _landed(path: str, *sides: bytes) -> bytes:
+    base, ours, theirs = (File(REGULAR, data) for data in sides)
+    merged = merge_files(path, base, ours, theirs)
+    assert isinstance(merged, File)
+    return merged.data
 
 
 def _spent(action: Callable[[], object]) -> tuple[float, float]:

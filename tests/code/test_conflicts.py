@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import pytest
 from msgspec import structs
@@ -336,6 +336,30 @@ def test_notices_in_other_languages() -> None:
     change: Files = {"a/util.ts": "export function pick(x: number, y: number) {\n  return x\n}\n"}
     assert notices(between(uses, change, base)) == [("signature", "pick", "a/use.ts", "ours")]
     assert notices(between({"a/use.ts": 'let a = "pick"\n'}, change, base)) == []
+
+
+class Unlisted:
+    """A base of which nobody may ask what files it has."""
+
+    @property
+    def paths(self) -> Collection[str]:
+        raise LookupError
+
+    def read(self, path: str) -> bytes | None:
+        raise LookupError
+
+    def mentioning(self, name: str) -> Iterable[str]:
+        raise LookupError
+
+
+def test_the_base_is_listed_only_where_something_new_is_used() -> None:
+    base = {"a.py": b"import b\n\n\ndef f():\n    return b.g(1)\n", "b.py": b"def g(x):\n    return x\n"}
+    ours = {**base, "a.py": base["a.py"] + b"\n\ndef h():\n    return 2\n"}
+    theirs = {**base, "b.py": b"def g(x):\n    return -x\n"}
+    assert conflicts(base, ours, theirs, Unlisted()) == []
+    ours["a.py"] += b"    return b.g(1, 2)\n"
+    with pytest.raises(LookupError):
+        conflicts(base, ours, theirs, Unlisted())
 
 
 @pytest.mark.parametrize("name", ["psycopg", "rich"])

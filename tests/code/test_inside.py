@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from difflib import SequenceMatcher
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from intarsia.code.inside.aligned import opcodes
 from intarsia.code.inside.merger import merge_inside
-from intarsia.code.inside.syntax import tree
+from intarsia.code.inside.syntax import MAX_DEPTH, Node, tree
 from tests.code.pairs import Pair, pairs
 
 PAIRS = list(pairs())
@@ -64,6 +66,32 @@ def test_what_can_not_be_read_is_handed_back(text: bytes) -> None:
 def test_what_is_nested_too_deep_is_handed_back() -> None:
     text = b"x = " + b"(" * 3000 + b"1" + b")" * 3000
     assert merge_inside(text + b"\n", text + b"\ny = 1\n", text + b"\nz = 2\n", "python") is None
+
+
+@pytest.mark.parametrize(("brackets", "is_read"), [(MAX_DEPTH - 5, True), (MAX_DEPTH, False)])
+def test_how_deep_is_too_deep_does_not_depend_on_who_asks(brackets: int, is_read: bool) -> None:
+    text = b"x = " + b"(" * brackets + b"1" + b")" * brackets + b"\n"
+    assert (tree(text, "python") is not None) == is_read
+
+
+def test_a_tree_is_the_same_whatever_is_looked_at_first() -> None:
+    def from_above(node: Node) -> object:
+        return node.kind, node.field, node.start, node.end, [from_above(kid) for kid in node.kids]
+
+    def from_the_end(node: Node) -> object:
+        kids = [from_the_end(kid) for kid in reversed(node.kids)]
+        return node.kind, node.field, node.start, node.end, kids[::-1]
+
+    for pair in PAIRS[::5]:
+        one, other = tree(pair.ours, pair.language), tree(pair.ours, pair.language)
+        assert one is None or other is None or from_above(one) == from_the_end(other)
+
+
+@given(st.lists(st.sampled_from([b"a", b"b", b"c", b"d", b"e", b"f"])), st.data())
+def test_only_what_is_between_common_ends_is_aligned(a: list[bytes], data: st.DataObject) -> None:
+    b = data.draw(st.one_of(st.permutations(a), st.lists(st.sampled_from([*a, b"x", b"y"]), unique=True)))
+    for one, other in ((a, b), (list(dict.fromkeys(a)), list(dict.fromkeys(b)))):
+        assert opcodes(one, other) == SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
 
 
 def test_one_side_alone_is_taken_as_it_is() -> None:

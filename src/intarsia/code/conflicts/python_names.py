@@ -6,7 +6,6 @@ Where the module may do anything (`exec`, star imports, `__getattr__`), that is 
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,6 +13,7 @@ from msgspec import Struct
 
 from intarsia.code.conflicts.python_calls import Signature, signature_of
 from intarsia.code.conflicts.python_scopes import Binding, Scope, lookup, qualified
+from intarsia.code.conflicts.python_syntax import syntax
 
 ANY = "*"  # in `assigned`: any attribute may have been set
 _BINDS_ANYTHING = frozenset({"globals", "vars", "locals", "exec", "global_enum", "__path__"})
@@ -85,29 +85,6 @@ class Module(Struct, gc=False, frozen=True):
         return found[0] if len(found) == 1 and found[0].certain else None
 
 
-def syntax(data: bytes) -> ast.Module | None:
-    """The tree, or None for what this Python does not take for Python."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(data)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
-
-
-def error_line(data: bytes) -> int:
-    """The line of the first error, or 0; stricter than parsing: also finds an argument that is named twice."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            compile(data, "<combined>", "exec", dont_inherit=True)
-        except SyntaxError as error:
-            return error.lineno or 1
-        except (ValueError, RecursionError, MemoryError):
-            return 1
-    return 0
-
-
 def module_of(data: bytes) -> Module | None:
     """None when the file does not parse."""
     tree = syntax(data)
@@ -166,10 +143,15 @@ class _Reader:
 
     def node(self, node: ast.AST) -> None:
         special = _SPECIAL.get(type(node))
-        if special is None:
-            self.all(ast.iter_child_nodes(node))
-        else:
+        if special is not None:
             special(self, node)
+            return
+        for field in node._fields:  # as ast.iter_child_nodes has them, in half the time
+            value = getattr(node, field, None)
+            if isinstance(value, list):
+                self.all(each for each in value if isinstance(each, ast.AST))
+            elif isinstance(value, ast.AST):
+                self.node(value)
 
     def leaf(self, node: ast.AST) -> None:
         """Half of all nodes have none below them."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from intarsia.code.conflicts.notices import notices
 from intarsia.code.conflicts.python_conflicts import broken
-from intarsia.code.conflicts.python_names import error_line
+from intarsia.code.conflicts.python_syntax import error_line
 from intarsia.code.conflicts.source import Files, Nothing, Rest, SemanticConflict, Versions
 from intarsia.code.languages import OVERLOADING, language_of
 from intarsia.code.merging.merge import Merged, merge

@@ -28,7 +28,7 @@ class Unmerged(Exception):
 class Item:
     """[lead, start) is blank, [start, end) holds the nodes, then come the separator and the comment behind it.
 
-    `node` is what it is about, `comment` that it is nothing else.
+    `text` is without what depends on its neighbours. `node` is what it is about, `comment` that it is nothing else.
     """
 
     data: bytes
@@ -42,11 +42,10 @@ class Item:
     comment: bool
     first: bool = False
     key: object = UNSEEN  # what Keys found
+    text: bytes = b""
 
-    @property
-    def text(self) -> bytes:
-        """Without what depends on its neighbours."""
-        return self.data[self.start : self.end]
+    def __post_init__(self) -> None:
+        self.text = self.data[self.start : self.end]
 
     @property
     def whole(self) -> bytes:

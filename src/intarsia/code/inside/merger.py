@@ -37,30 +37,37 @@ def merge_inside(base: bytes, ours: bytes, theirs: bytes, language: str) -> byte
         return None
     try:
         stay_strangers(*made.nodes, language)
-        merged = _merge(made, made.nodes, language)
-        _merge(made, (made.nodes[0], made.nodes[2], made.nodes[1]), language)  # so that it never depends on the side
+        wanted = _wanted(made.nodes)
+        merged = _merge(made, made.nodes, language, wanted)
+        turned = made.nodes[0], made.nodes[2], made.nodes[1]
+        _merge(made, turned, language, wanted)  # so that it never depends on the side
     except (Unmerged, RecursionError):
         return None
     return merged
 
 
-def _merge(made: Trees, nodes: Three, language: str) -> bytes:
+def _merge(made: Trees, nodes: Three, language: str, wanted: Counter[bytes]) -> bytes:
     merger = Merger(language, nodes[1:])
     merged = merger.merge(nodes, [])
-    _conserved(nodes, merged, merger.shared)
+    _conserved(wanted, merged, merger.shared)
     if not parses(merged, language) or not merged.startswith(made.before) or not merged.endswith(made.after):
         raise Unmerged("the result does not parse")
     return merged[len(made.before) : len(merged) - len(made.after)]
 
 
-def _conserved(nodes: Three, merged: bytes, shared: Counter[bytes]) -> None:
-    """Every word of either side's change is there once, and what both changed alike is not there twice."""
-    base, ours, theirs = (Counter(words(node.data)) for node in nodes)
-    wanted = ours.copy()
+def _wanted(nodes: Three) -> Counter[bytes]:
+    """How often each word is there when both sides' changes are made."""
+    base, ours, theirs = (words(node.data) for node in nodes)
+    wanted = Counter(ours)
     wanted.update(theirs)
     wanted.subtract(base)
-    wanted.subtract(shared)
+    return wanted
+
+
+def _conserved(wanted: Counter[bytes], merged: bytes, shared: Counter[bytes]) -> None:
+    """Every word of either side's change is there once, and what both changed alike is not there twice."""
     found = Counter(words(merged))
+    found.update(shared)
     found.subtract(wanted)
     if any(found.values()):
         raise Unmerged("a word would be lost or doubled")
@@ -203,6 +210,9 @@ class Merger:
         parents: list[Node],
     ) -> Piece:
         assert ours is not None and theirs is not None
+        if _alike(base, ours, theirs):
+            blank = theirs.blank
+            return Piece(theirs, theirs.text, blank, ours.separator or theirs.separator, theirs.trail, blank)
         settled = self._settled(base.text, ours.text, theirs.text)
         text = settled[0] if settled else self._run(base, ours, theirs, parents)
         trail = self._settled(base.trail, ours.trail, theirs.trail)
@@ -322,6 +332,13 @@ def _docstring(node: Node, parents: list[Node]) -> bool:
 
 def _side(item: Item, sides: tuple[Region, Region, Region]) -> Region:
     return next(side for side in sides if any(item is each for each in side.items))
+
+
+def _alike(base: Item, ours: Item, theirs: Item) -> bool:
+    """Whether nobody changed it, nor made it the first or no longer the first: as with most of a list."""
+    if base.first or ours.first or theirs.first or not base.text == ours.text == theirs.text:
+        return False
+    return base.trail == ours.trail == theirs.trail and base.blank == ours.blank == theirs.blank
 
 
 def _piece(item: Item, side: Region) -> Piece:
