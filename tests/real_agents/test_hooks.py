@@ -81,6 +81,9 @@ def test_it_is_kept_from_a_symbol_that_another_holds(own: Own) -> None:
     said = own.work(*edits(own))
     assert own.text == CODE, said
     assert "bob" in said and "holds code:a.py#held" in said
+    path = "a.py" if own.program.name == "codex" else str(own.project.root / "a.py")
+    said = own.work(own.program.read(path), own.program.edit(path, "    return 2", "    return 20"))
+    assert own.text == CODE.replace("return 2", "return 20"), said
     other = str(own.project.root / "b.py") if own.program.name == "claude" else "b.py"
     own.work(own.program.create(other, "x = 1"))
     assert (own.project.root / "b.py").read_text().strip() == "x = 1"

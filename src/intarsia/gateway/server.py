@@ -69,7 +69,10 @@ class Server:
         try:
             self._socket = socket.create_server((self._host, self._port), family=family, backlog=BACKLOG)
         except OSError as error:
-            raise NotReady(f"{self._host}:{self._port} can't be listened on: {error.strerror}.") from error
+            raise NotReady(
+                f"{self._host}:{self._port} can't be listened on: {error.strerror}.",
+                hint="Take another port, or 0 for any free one: gateway.port, or --port.",
+            ) from error
         self._port = self._socket.getsockname()[1]
         self._entry = register.enter(self._site.repository.make_state(), self.url)
         self._thread.start()
