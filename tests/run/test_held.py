@@ -164,6 +164,25 @@ def test_in_a_shared_tree_what_was_given_away_goes_back(sandbox: Sandbox) -> Non
     assert box.show("a.py") + "\n" == changed("a") == on_disk(box)
 
 
+def test_in_a_shared_tree_what_was_parked_waits_for_who_took_it_meanwhile(sandbox: Sandbox) -> None:
+    """Nobody holds what is parked, and its changes are not in the tree: its agent could do nothing about it."""
+    box = prepare(sandbox, "wait = 0\n")
+    box.issue("it-a")
+    box.ok("agent", "join", "ann")
+    box.write("a.py", CODE.replace("def c():\n    return 1", "def c():\n    return 7"))
+    box.git("add", "a.py")
+    agent = box.scenario({"it-a": changes("a")})
+    assert "you have staged other changes of a.py" in box.call("run", "--agent", agent).stdout
+    box.git("reset", "--quiet", "a.py")
+    box.ok("lock", "acquire", A)
+    assert f"Ready to land, but ann holds {A} (exclusive)" in box.call("run", "--agent", agent).stdout
+    assert (box.show("a.py") + "\n", box.sessions()[0]["turn"]) == (CODE, 1)
+    box.ok("lock", "release", A)
+    box.ok("run", "--agent", agent)
+    assert box.show("a.py") + "\n" == changed("a")
+    assert "return 7" in on_disk(box)
+
+
 def test_in_a_shared_tree_a_shell_that_is_asked_about_writes_beside_it_only(sandbox: Sandbox) -> None:
     """What it may not write is not taken for a person's, and by our commands it is the session's."""
     box = prepare(sandbox)

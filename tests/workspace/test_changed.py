@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from intarsia.kernel.resources import parse
 from intarsia.workspace.appending import MOST_SYMBOLS, needs_between
 from intarsia.workspace.changed import changed
 from intarsia.workspace.repository import Repository
@@ -55,6 +56,24 @@ def test_what_was_taken_over_from_the_branch_is_not_counted(sandbox: Sandbox, ho
     if how == "merge --ff-only":
         sandbox.commit("b.py", "b = 1\n", "Mine")
     assert needs(sandbox, base, sandbox.git("rev-parse", "side"), tip) == {"code:b.py": "exclusive"}
+
+
+def test_any_name_of_a_file_can_be_held(sandbox: Sandbox) -> None:
+    base = sandbox.git("rev-parse", "HEAD")
+    names = ["a b.txt", "a#b.txt", "a\nb.txt", "\udcff.txt", "ä.txt", "%23.txt", "-.txt", ":.txt", "\\.txt"]
+    for name in names:
+        sandbox.root.joinpath(name).touch()
+    sandbox.git("add", "--all")
+    sandbox.git("commit", "--quiet", "-m", "Names")
+    found = needs(sandbox, base, sandbox.git("rev-parse", "HEAD"))
+    assert len({parse(uri).key for uri in found}) == len(names)
+
+
+def test_of_what_does_not_matter_nothing_is_read(sandbox: Sandbox) -> None:
+    base = sandbox.commit("a.py", CODE, "Code")
+    head = sandbox.commit("b.py", CODE, "More")
+    repository = Repository.discover(sandbox.root)
+    assert list(changed(repository, base, head, base, lambda path: path == "a.py")) == []
 
 
 def test_many_changes_are_symbols_still_until_they_are_too_many() -> None:

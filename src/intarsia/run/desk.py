@@ -78,12 +78,12 @@ class Desk:
         """What the session's commits change, beside what it holds."""
         return Comparison(self._context, self._claimed, self._changed)
 
-    def _changed(self) -> Mapping[str, Mode]:
+    def _changed(self, matters: Callable[[str], bool]) -> Mapping[str, Mode]:
         from intarsia.workspace.appending import needs_between  # and with it the grammars
         from intarsia.workspace.changed import changed
 
         found: dict[str, Mode] = {}
-        for one in changed(self._repository, self.base, self.head, self._context.landing.tip()):
+        for one in changed(self._repository, self.base, self.head, self._context.landing.tip(), matters):
             found |= needs_between(one.path, one.before, one.after)
         return found
 

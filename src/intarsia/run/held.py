@@ -17,10 +17,14 @@ from intarsia.kernel.database import Database
 from intarsia.kernel.leases import Lease, Want, wants
 from intarsia.kernel.modes import Mode, place, stronger
 from intarsia.kernel.overlap import Arbiter, Obstacle, Refused, policy_of
+from intarsia.kernel.resources import parse
 
 if TYPE_CHECKING:
     from intarsia.run.claimed import Claimed
     from intarsia.run.context import Context
+
+Needed = Callable[[Callable[[str], bool]], Mapping[str, Mode]]
+"""What has to be held for what was changed, in files that matter."""
 
 EVENT = "changed_unheld"
 CODE = "code:"
@@ -52,9 +56,7 @@ class Comparison:
     `arbitrated`: it could change things only while it held them, in whatever mode that took.
     """
 
-    def __init__(
-        self, context: Context, claimed: Claimed, needed: Callable[[], Mapping[str, Mode]], *, arbitrated: bool = False
-    ) -> None:
+    def __init__(self, context: Context, claimed: Claimed, needed: Needed, *, arbitrated: bool = False) -> None:
         self._context = context
         self._claimed = claimed
         self._find = needed
@@ -75,8 +77,8 @@ class Comparison:
         if self._noted:
             return
         with self._context.database.read() as tx:
-            alone = all(lease.session == self._claimed.id for lease in leases.held(tx, CODE))
-        lacking = [] if alone else self._lacking()
+            others = [lease.key for lease in leases.held(tx, CODE) if lease.session != self._claimed.id]
+        lacking = self._lacking(lambda path: _is_near(path, others)) if others else []
         with self._context.database.read() as tx:
             found = overlap.obstacles(tx, self._claimed.id, lacking) if lacking else []
         if found:
@@ -95,10 +97,10 @@ class Comparison:
         self._record(lacking, answer.obstacles, taken=False)
         raise NotHeld(answer)
 
-    def _lacking(self) -> list[Want]:
+    def _lacking(self, matters: Callable[[str], bool] = lambda path: True) -> list[Want]:
         """What was changed and is not held."""
         if self._needed is None:
-            found = self._find()
+            found = self._find(matters)
             self._needed = wants(found) if found else []
         with self._context.database.read() as tx:
             own = leases.of(tx, self._claimed.id) if self._needed else []
@@ -116,3 +118,11 @@ class Comparison:
         self._claimed.record(
             EVENT, resources=dict(lacking), obstacles=[obstacle.as_json() for obstacle in found], taken=taken
         )
+
+
+def _is_near(path: str, keys: Sequence[str]) -> bool:
+    """Whether one of these is the file, or something around or inside it."""
+    from intarsia.code.leases import uri  # and with it the grammars
+
+    file = parse(uri(path)).key
+    return any(place(key, file) is not None for key in keys)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from intarsia.workspace.objects import REGULAR, Objects
@@ -40,11 +40,18 @@ def entries(raw: str) -> list[Entry]:
     return found
 
 
-def changed(repository: Repository, base: str, head: str, tip: str) -> Iterator[Changed]:
-    """What the commits up to `head` change by themselves, and not by what they took over from the branch at `tip`."""
+def changed(
+    repository: Repository, base: str, head: str, tip: str, matters: Callable[[str], bool] = lambda path: True
+) -> Iterator[Changed]:
+    """What the commits up to `head` change by themselves, and not by what they took over from the branch at `tip`.
+
+    Of files that do not matter nothing is read.
+    """
     objects = repository.objects
     trees = repository.trees(_fork(repository, base, head, tip), head)
     for path, (old, new) in differences(objects, *trees).items():
+        if not matters(path):
+            continue
         if old and new and old.mode == new.mode and new.mode in REGULAR:
             yield Changed(path, objects.read(old.oid), objects.read(new.oid))
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from intarsia.kernel.modes import Mode
 from intarsia.workspace.appending import needs_between
 from intarsia.workspace.joining import Overlap, join
@@ -91,11 +93,11 @@ class Portion:
         with self._versions.change():
             self._versions.forget_files()
 
-    def needed(self) -> dict[str, Mode]:
-        """What has to be held for all that the session changed."""
+    def needed(self, matters: Callable[[str], bool]) -> dict[str, Mode]:
+        """What has to be held for all that the session changed in files that matter."""
         found: dict[str, Mode] = {}
         for row in self._rows():
-            if row.changed:
+            if row.changed and matters(row.path):
                 base, own = self._versions.data(row.base), self._versions.data(row.own)
                 found |= needs_between(row.path, base, own, self._tree.appends)
         return found
