@@ -28,6 +28,9 @@ escalate_to = "decisions"
 
 [queues.decisions]
 
+[queues.reading]
+handler = "reader"
+
 [daily]
 order = ["alice", "bob"]
 
@@ -63,6 +66,7 @@ DAY = {
     "log write": "alice: log write meeting text",
     "message send": "alice: message send --to bob hello",
     "message ack": "bob: message ack",
+    "call start": "alice: call start Title --agent reader",
     "daily trigger": "daily trigger",
     "daily write": "alice: daily write done",
     "daily skip": "daily skip bob --yes",
@@ -114,13 +118,16 @@ def test_every_command_that_changes_something_is_here() -> None:
 
 
 def test_commands_without_a_dry_run_change_nothing_that_is_shared() -> None:
-    """`resolve` is a session's word to its run; the others only read, serve, or change just the files they name."""
+    """`call return` and `resolve` are a session's word to its caller and its run, `ask` a question that waits for its
+    answer; the others only read, serve, or change just the files they name.
+    """
     reading = {"list", "show", "ready", "check", "blockers", "status", "log", "history", "whoami", "inbox", "wait"}
-    reading |= {"doctor", "completion", "logs", "read", "outline", "touched", "index", "who", "conflicts"}
+    reading |= {"done", "doctor", "completion", "logs", "read", "outline", "touched", "index", "who", "conflicts"}
     serving = {"gateway", "mcp", "hook", "test"}
     editing = {"edit", "write", "insert", "import", "remove", "move", "commit", "merge", "install", "run", "uninstall"}
     left = [n for n, c in LEAVES if not any("--dry-run" in p.opts for p in c.params)]
-    assert [name for name in left if name.split()[-1] not in reading | serving | editing] == ["intarsia resolve"]
+    saying = {"intarsia call return", "intarsia ask", "intarsia resolve"}
+    assert {name for name in left if name.split()[-1] not in reading | serving | editing} == saying
     assert all(isinstance(command, click.Command) for _, command in LEAVES)
 
 

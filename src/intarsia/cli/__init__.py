@@ -23,6 +23,8 @@ COMMANDS = {
     "agent": "intarsia.cli.agent:agent",
     "message": "intarsia.cli.message:message",
     "call": "intarsia.cli.call:call",
+    "ask": "intarsia.cli.ask:ask",
+    "done": "intarsia.cli.ask:done",
     "daily": "intarsia.cli.daily:daily",
     "queue": "intarsia.cli.queues:queue",
     "read": "intarsia.cli.edit:read",

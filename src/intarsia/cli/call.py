@@ -66,7 +66,7 @@ def wait(output: Output, /, id: str, timeout: float) -> int:
 
 @call.command(name="return")
 @click.argument("text")
-@with_change
+@with_output
 def return_(output: Output, /, text: str) -> None:
     """For sessions that were called: give TEXT back ('-' reads it from standard input). Then end your turn as usual.
 
@@ -76,5 +76,5 @@ def return_(output: Output, /, text: str) -> None:
 
     Exit codes: 0 kept; 1 this session was not called; 2 this is no session.
     """
-    done = client(dry_run=output.dry_run).call(op.give_back, op.Return(text=read_text(text)))
+    done = client().call(op.give_back, op.Return(text=read_text(text)))
     output.show(f"Given back for {done.call}.", **to_builtins(done))
