@@ -19,6 +19,7 @@ from intarsia.agents import (
     Answer,
     Ask,
     Conversation,
+    Edit,
     Limits,
     Said,
     Tool,
@@ -304,6 +305,32 @@ def test_one_that_does_what_was_refused_is_ended(stage: Stage) -> None:
 def asked(call: Json, cwd: str = "/w") -> list[tuple[str, list[str], str]]:
     found = questions({"toolCallId": "c", **call}, Path(cwd))
     return [(ask.kind, [str(edit.path) for edit in ask.edits], ask.command) for ask in found]
+
+
+@pytest.mark.parametrize(
+    ("diff", "text"),
+    [
+        ({"oldText": "one two\n", "newText": "1\n"}, "1\n"),
+        ({"oldText": "one two", "newText": "1\n"}, "1\n"),
+        ({"oldText": "two", "newText": "2"}, "one 2\n"),
+        ({"oldText": "o", "newText": "0"}, None),
+        ({"oldText": "three", "newText": "3"}, None),
+        ({"oldText": None, "newText": "all\n"}, "all\n"),
+        ({"newText": None}, None),
+    ],
+    ids=str,
+)
+def test_what_an_edit_would_make_of_a_file(tmp_path: Path, diff: Json, text: str | None) -> None:
+    (tmp_path / "a.txt").write_text("one two\n")
+    content = [{"type": "diff", "path": "a.txt", **diff}]
+    (ask,) = questions({"toolCallId": "c", "kind": "edit", "content": content}, tmp_path)
+    assert ask.edits == (Edit(tmp_path / "a.txt", text),)
+    again = {"type": "diff", "path": "a.txt", "oldText": "one", "newText": "1"}
+    (ask,) = questions({"toolCallId": "c", "kind": "edit", "content": [*content, again]}, tmp_path)
+    assert ask.edits[0].text == (text.replace("one", "1") if text and "one" in text else None)
+    content[0]["path"] = "new.txt"
+    (ask,) = questions({"toolCallId": "c", "kind": "edit", "content": content}, tmp_path)
+    assert ask.edits[0].text == diff["newText"]
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,16 @@ def test_what_was_leased_when_it_was_asked_for_needs_no_more(sandbox: Sandbox) -
     assert noted(box) == []
 
 
+def test_what_was_leased_for_less_is_not_held_for_more(sandbox: Sandbox) -> None:
+    """It may add to the file, beside ann, and then does something to all of it."""
+    box = project(sandbox, "refuse")
+    steps: list[Step] = [{"append": "a.py", "text": "\n\ndef n():\n    pass\n"}, {"shell": "chmod +x a.py"}]
+    agent = asking(box, {"it-1": [[*steps, {"commit": "Add n"}]]})
+    box.call("run", "--agent", agent, env={"INTARSIA_RUN_FOLLOWUPS": "0"})
+    assert [(told["resources"], told["taken"]) for told in noted(box)] == [({"code:a.py": "exclusive"}, False)]
+    assert box.show("a.py") + "\n" == CODE
+
+
 def test_what_the_branch_brought_is_not_the_sessions(sandbox: Sandbox) -> None:
     """It merges the newest branch, which has changed what ann holds."""
     box = project(sandbox, "refuse")

@@ -55,7 +55,8 @@ def edits_of(call: Mapping[str, Any], cwd: Path) -> Iterator[Edit]:
     """Every file that a call names, once; with its text where there is one."""
     named: dict[Path, str | None] = {}
     for diff in _diffs(call):
-        named[cwd / str(diff.get("path"))] = diff.get("newText") if isinstance(diff.get("newText"), str) else None
+        place = cwd / str(diff.get("path"))
+        named[place] = _after(place, named[place] if place in named else _read(place), diff)
     for place in call.get("locations") or ():
         if isinstance(place, Mapping) and isinstance(place.get("path"), str):
             named.setdefault(cwd / place["path"], None)
@@ -65,6 +66,23 @@ def edits_of(call: Mapping[str, Any], cwd: Path) -> Iterator[Edit]:
             named.setdefault(cwd / given[name], None)
     for path, text in named.items():
         yield Edit(path, text, deletes=call.get("kind") == "delete")
+
+
+def _after(place: Path, before: str | None, diff: Mapping[str, Any]) -> str | None:
+    """The file as it would be: some agents tell all of it, others the part that they replace. None if unclear."""
+    old, new = diff.get("oldText"), diff.get("newText")
+    if not isinstance(new, str) or (before is None and place.exists()):
+        return None
+    if before is None or not isinstance(old, str) or old.strip() == before.strip():
+        return new
+    return before.replace(old, new, 1) if before.count(old) == 1 else None
+
+
+def _read(place: Path) -> str | None:
+    try:
+        return place.read_bytes().decode()
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def shown(call: Mapping[str, Any], cwd: Path) -> str:
