@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from intarsia.agents import AgentEvent, Conversation, Driver, Running, Turn, TurnEnd, Usage, Waiting, wire
+from intarsia.agents import AgentEvent, Conversation, Driver, Running, ToolUse, Turn, TurnEnd, Usage, Waiting, wire
 from intarsia.agents.claude import ClaudeDriver
 from intarsia.agents.following import Following
 from intarsia.agents.supervision import end_marked, marked
@@ -144,12 +144,34 @@ def test_one_that_is_gone_or_acts_by_itself_is_replaced(session: Session, then: 
     gone.touch()
 
 
-def test_one_that_left_something_running_does_not_stay(session: Session) -> None:
-    session.plays([*begun(), {"shell": "setsid sleep 600 >/dev/null 2>&1 &"}, result()])
-    assert end(session.play("Do it.")).outcome == "completed"
+@pytest.mark.parametrize(
+    "left",
+    [
+        [{"shell": "setsid sleep 600 >/dev/null 2>&1 &"}],
+        [uses("Bash", command="sleep 600 &"), {"await": "$told"}, {"shell": "sleep 600 >/dev/null 2>&1 &"}],
+    ],
+    ids=["in a session of its own", "by a tool"],
+)
+def test_one_that_left_something_running_does_not_stay(session: Session, left: list[Json]) -> None:
+    told = session.stage.folder / "told"
+    session.plays([*begun(), *[{"await": str(told)} if "await" in step else step for step in left], result()])
+    running = session.following.start(session.turn("Do it."))
+    events: list[AgentEvent] = []
+    for event in running.events():
+        events.append(event)
+        if isinstance(event, ToolUse):
+            told.touch()
+    assert end(events).outcome == "completed"
     assert not session.following.stays
     assert session.programs == []
     assert end_marked(session.stage.session) == 1
+
+
+def test_what_it_has_of_its_own_ends_with_it(session: Session) -> None:
+    session.plays([{"shell": "sleep 600 >/dev/null 2>&1 &"}, *begun(), uses("Bash", command="ls"), result()])
+    session.play("Do it.")
+    assert session.following.stays
+    assert [each for each in marked(session.stage.session) if each.name() == "sleep"]
 
 
 def test_it_stays_only_so_long(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,15 +50,23 @@ def project(agent: NpmAgent, model: ModelServer, sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-def test_an_issue_becomes_a_landed_commit(project: Sandbox, model: ModelServer, agent: NpmAgent) -> None:
+def test_an_issue_becomes_a_landed_commit_after_a_follow_up_in_the_same_process(
+    project: Sandbox, model: ModelServer, agent: NpmAgent
+) -> None:
+    checks = (project.root / "intarsia.toml").read_text() + "[checks]\ngreeting = 'grep -qx Hi hello.txt'\n"
+    project.commit("intarsia.toml", checks, "Check")
     commit = "git add --all && git commit --quiet -m Greet && echo committed"
-    model.add({"work": [agent.create(Path("hello.txt"), "Hello"), agent.shell(commit), DONE]})
+    first = [agent.create(Path("hello.txt"), "Hello"), agent.shell(commit), DONE]
+    model.add({"work": [*first, agent.shell(f"echo Hi >hello.txt && {commit}"), DONE]})
     project.issue("it-1", "--body", "[[script:work]]")
     project.ok("run")
-    assert project.show("hello.txt") == "Hello"
+    assert project.show("hello.txt") == "Hi"
     (session,) = project.sessions()
-    assert session["turn"] == 1
+    assert session["turn"] == 2
     assert marked(session["id"]) == []
+    folder = project.root / ".intarsia" / "sessions" / session["id"]
+    began = ["protocolVersion" in (folder / f"wire-{turn}.jsonl").read_text() for turn in (1, 2)]
+    assert began == [True, False]
 
 
 def test_an_agent_passes_its_self_check(project: Sandbox, model: ModelServer, agent: NpmAgent) -> None:

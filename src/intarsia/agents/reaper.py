@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -55,11 +56,12 @@ class Held:
 
     @property
     def alone(self) -> bool:
-        """Whether the program has left nothing below its shell."""
+        """Whether nothing lives below its shell."""
         try:
-            return not Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii").strip()
+            below = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii").split()
         except OSError:
             return False
+        return not any(_is_alive(int(pid)) for pid in below)
 
     @property
     def gone(self) -> bool:
@@ -90,18 +92,27 @@ class Held:
     def let_go(self) -> None:
         """We need it no more: let the shell end, unless the program left something that somebody has to end first."""
         with _lock:
-            if self.alone or self.gone:
-                self.release()
-            else:
+            if not self.gone and not self.alone:
                 _left.add(self)
+                return
+            if not self.gone:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
+            self.release()
 
     def release(self) -> None:
-        """Let the shell end."""
         _left.discard(self)
         if not self._closed:
             self._closed = True
             os.close(self._hold)
             os.close(self._done)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return lives(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False
 
 
 def lives(process: psutil.Process) -> bool:

@@ -82,6 +82,7 @@ class Wire:
         self._ended = threading.Event()
         self._verdict: TurnEnd | None = None
         self._heard = 0
+        self._own: set[psutil.Process] | None = None
         self._log = turn.output_file.open("w", encoding="utf-8")
         self._raw = (turn.folder / f"wire-{turn.number}.jsonl").open("wb")
 
@@ -114,6 +115,8 @@ class Wire:
         self._writer.submit(self._input.close)
 
     def tell(self, event: AgentEvent) -> None:
+        if isinstance(event, ToolUse) and self._own is None and self._may_last:
+            self._own = {*marked(self._turn.session)}
         if (line := _line(event)) and not self._ended.is_set():
             self._log.write(line + "\n")
             self._log.flush()
@@ -189,7 +192,7 @@ class Wire:
 
     def _wait_for_another(self) -> bool:
         """Only a program that has left nothing behind may: what it left could still change something."""
-        if self._acts is None or not self._turn.lasting or self._held.wait(0) or self._left_something():
+        if not self._may_last or self._held.wait(0) or self._left_something():
             return False
         with self._lock:
             self._log.close()
@@ -199,14 +202,24 @@ class Wire:
             self._timer.start()
         return True
 
+    @property
+    def _may_last(self) -> bool:
+        return self._acts is not None and self._turn.lasting
+
     def _left_something(self) -> bool:
-        """Whether anything of the session runs besides the program and what it has in its own process session."""
+        """Whether anything of the session runs besides the program and what is its own.
+
+        That is what it had in its process session before it used a tool, such as tool servers.
+        """
         deadline = time.monotonic() + ENDING
-        while others := [each for each in marked(self._turn.session) if _process_session(each) != self._held.pid]:
+        while others := [each for each in marked(self._turn.session) if not self._is_its_own(each)]:
             if time.monotonic() > deadline:
                 return True
             psutil.wait_procs(others, TICK)
         return False
+
+    def _is_its_own(self, process: psutil.Process) -> bool:
+        return (self._own is None or process in self._own) and _process_session(process) == self._held.pid
 
     def follow_up(self, turn: Turn, begin: Callable[[Turn], None]) -> bool:
         """Whether the program goes on with this turn; then `begin` is called before anything more is heard."""
@@ -227,7 +240,8 @@ class Wire:
         if waited:
             self._timer.cancel()
             self.hang_up()
-            if not self._held.wait(self._patience):
+            self._held.wait(self._patience)
+            if not self._held.alone:
                 self._held.kill()
             self._release()
 
