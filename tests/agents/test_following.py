@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,8 +16,10 @@ from intarsia.agents import AgentEvent, Conversation, Driver, Running, ToolUse, 
 from intarsia.agents.claude import ClaudeDriver
 from intarsia.agents.following import Following
 from intarsia.agents.supervision import end_marked, marked
+from intarsia.testing import acp_agent
 from tests.agents.conftest import Script, Stage
 from tests.agents.test_claude import asked, begun, opening, result, uses, wants, words
+from tests.support.sandbox import Sandbox
 from tests.support.until import until
 
 Json = dict[str, Any]
@@ -189,6 +194,36 @@ def test_in_other_surroundings_it_is_started_anew(session: Session) -> None:
     turn = session.turn("Do it.")
     session.heard(session.following.start(replace(turn, env={**turn.env, "PORT": "2"})))
     assert [each for each in session.programs if each != before] == session.programs
+
+
+def test_in_a_directory_that_was_made_anew_it_is_started_anew(session: Session) -> None:
+    session.plays([*begun(), result()])
+    session.play("Do it.")
+    (before,) = session.programs
+    session.stage.workspace.rmdir()
+    session.stage.workspace.mkdir()
+    session.play("Do it.")
+    assert before not in session.programs
+
+
+def test_in_a_run_it_goes_on_after_a_failed_check(sandbox: Sandbox, stage: Stage) -> None:
+    def committed(text: str) -> list[Json]:
+        return [{"edit": "answer.txt", "text": text}, {"shell": "git add . && git commit -qm Work"}, {"say": "Done."}]
+
+    script = stage.folder / "script.json"
+    work = [*committed("41"), {"end": "end_turn"}, *committed("42")]
+    script.write_text(json.dumps({"agent": {"modes": ["default"], "mode": "default"}, "work": work}))
+    command = shlex.join([sys.executable, str(acp_agent.__file__), str(script)])
+    table = f"[agents.one]\ndriver = 'acp'\nagent = 'gemini'\ncommand = '{command}'\n"
+    sandbox.commit("intarsia.toml", f"[checks]\nanswer = 'grep -qx 42 answer.txt'\n{table}", "Configure")
+    sandbox.issue("it-1")
+    sandbox.ok("run")
+    (done,) = sandbox.sessions()
+    assert (done["stage"], done["turn"]) == ("done", 2)
+    folder = sandbox.root / ".intarsia" / "sessions" / done["id"]
+    began = ["protocolVersion" in (folder / f"wire-{turn}.jsonl").read_text() for turn in (1, 2)]
+    assert began == [True, False]
+    until(lambda: not marked(done["id"]))
 
 
 def test_the_turn_of_which_the_environment_tells_may_be_another(session: Session) -> None:

@@ -72,7 +72,7 @@ AGENTS: Mapping[str, AcpAgent] = {
         patience=0.5,  # some versions go on for long after their input has ended
         tried="0.61.0",
         weaker=(
-            "It often does not find its conversations again: a turn that does not go on in its process begins a new one.",
+            "It often does not find its conversations again: what does not go on in its process begins a new one.",
             _NO_FLAG,
             _SHELL,
             _NO_REASON,

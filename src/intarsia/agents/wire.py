@@ -87,6 +87,7 @@ class Wire:
         self._raw = (turn.folder / f"wire-{turn.number}.jsonl").open("wb")
 
     def _start(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        self._ground = _ground(self._turn)
         given, ours = os.pipe()
         theirs, output = os.pipe()
         exit_file = self._turn.folder / f"wire-{self._turn.number}.exit"
@@ -224,7 +225,7 @@ class Wire:
     def follow_up(self, turn: Turn, begin: Callable[[Turn], None]) -> bool:
         """Whether the program goes on with this turn; then `begin` is called before anything more is heard."""
         with self._lock:
-            if not self.stays or not _fits(self._turn, turn):
+            if not self.stays or _surroundings(self._turn) != _surroundings(turn) or _ground(turn) != self._ground:
                 return False
             self._stays = False
             self._timer.cancel()
@@ -300,12 +301,13 @@ def _process_session(process: psutil.Process) -> int:
         return 0
 
 
-def _fits(one: Turn, next: Turn) -> bool:
-    """Whether a program that was started for one turn can go on with another."""
-    return _surroundings(one) == _surroundings(next)
+def _ground(turn: Turn) -> int:
+    """A directory that was deleted and made anew is another: a program stays in the one that is gone."""
+    return turn.workspace.stat().st_ino
 
 
 def _surroundings(turn: Turn) -> tuple[object, ...]:
+    """What a program was started with; it can't go on with a turn that has others."""
     env = {name: value for name, value in turn.env.items() if name != "INTARSIA_TURN"}
     return turn.session, turn.folder, turn.workspace, env, [tool.name for tool in turn.tools]
 
