@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.support import Result, seconds
-from intarsia.code.names.index import Index
+from intarsia.code.names.index import Index, Refreshed
 from tests.support import corpus
 
+BUILDS = 3
 EDITS = 100
 NAMES = 200
 
@@ -26,12 +27,10 @@ def measure() -> Iterator[Result]:
 
 def _measured(files: dict[str, bytes], folder: Path) -> Iterator[Result]:
     ids = {path: hashlib.sha1(data).hexdigest() for path, data in files.items()}
-    index = Index(folder)
-    index.refresh(list(ids.items())[:20], files.get)  # with the grammar loaded
-    started = time.process_time()
-    done = index.refresh(ids.items(), files.get)
-    spent = time.process_time() - started
-    yield Result("built, stored; lines per second of one core", done.lines / spent, "/s", 150_000, at_least=True)
+    built = [_build(files, ids, folder / str(number)) for number in range(BUILDS)]
+    index, folder, done = built[-1][1], folder / str(BUILDS - 1), built[-1][2]
+    best = done.lines / min(spent for spent, _, _ in built)
+    yield Result(f"built, stored; lines per second of one core, best of {BUILDS}", best, "/s", 150_000, at_least=True)
     yield Result("its file, per million lines", _size(folder) / done.lines, "MB", None)
     yield Result("opened again, nothing to read", _ms(lambda: Index(folder).refresh(ids.items(), files.get)), "ms", 50)
     yield Result("refreshed, nothing changed", _ms(lambda: index.refresh(ids.items(), files.get)), "ms", 10)
@@ -40,6 +39,15 @@ def _measured(files: dict[str, bytes], folder: Path) -> Iterator[Result]:
     yield Result("refreshed after an edit of one file, median", statistics.median(edits) * 1000, "ms", 10)
     yield Result("refreshed after an edit of one file, 95 of 100", edits[int(EDITS * 0.95)] * 1000, "ms", None)
     yield from _asked(index, chance)
+
+
+def _build(files: dict[str, bytes], ids: dict[str, str], folder: Path) -> tuple[float, Index, Refreshed]:
+    """Seconds of processor time, which others on the machine can only add to."""
+    index = Index(folder)
+    index.refresh(list(ids.items())[:20], files.get)  # with the grammar loaded
+    started = time.process_time()
+    done = index.refresh(ids.items(), files.get)
+    return time.process_time() - started, index, done
 
 
 def _edit(index: Index, files: dict[str, bytes], ids: dict[str, str], path: str, number: int) -> float:

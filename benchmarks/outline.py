@@ -16,6 +16,7 @@ from intarsia.code.touched import touched
 
 SIZE = 200_000
 EDITS = 200
+TIMES = 3
 
 
 def measure() -> Iterator[Result]:
@@ -23,12 +24,17 @@ def measure() -> Iterator[Result]:
     texts = [path.read_bytes() for path in library.rglob("*.py") if "site-packages" not in path.parts]
     texts = [text for text in texts if len(text) <= 1_000_000]
     size = sum(map(len, texts))
-    started, cpu = time.perf_counter(), time.process_time()
-    outlines = [outline(text, "python") for text in texts]
-    spent, wall = time.process_time() - cpu, time.perf_counter() - started
+    outlines, spent = [outline(text, "python") for text in texts], list[tuple[float, float]]()
+    for _ in range(TIMES):
+        started, cpu = time.perf_counter(), time.process_time()
+        for text in texts:
+            outline(text, "python")
+        spent.append((time.process_time() - cpu, time.perf_counter() - started))
+    best, wall = min(spent)
     wrong = sum(b"".join(made.tiles()) != made.data for made in outlines)
     units = sum(1 for made in outlines for _ in made.walk())
-    yield Result(f"outline, {len(texts)} files of the standard library", size / spent / 1e6, "MB/s", 8, at_least=True)
+    name = f"outline, {len(texts)} files of the standard library, best of {TIMES}"
+    yield Result(name, size / best / 1e6, "MB/s", 8, at_least=True)
     yield Result("  by the clock, beside whatever else runs", size / wall / 1e6, "MB/s")
     yield Result("  files that do not come out as they were", wrong, "", 0)
     yield Result("  units", units, "")

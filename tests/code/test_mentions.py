@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from intarsia.code.names.mentions import mentions
+from intarsia.code.names.mentions import Text
 
 PIECES = {
     "python": (
@@ -25,14 +25,14 @@ PIECES = {
 @pytest.mark.parametrize("language", PIECES)
 def test_names_stand_outside_of_strings_comments_and_numbers(language: str) -> None:
     text, names = PIECES[language]
-    assert mentions(text, 0, len(text), language) == set(names.encode().split())
+    assert Text(text, language).mentions(0, len(text)) == set(names.encode().split())
 
 
 def test_only_the_piece_counts() -> None:
-    assert mentions(b"a.b + c", 1, 3, "python") == {b".b"}
+    assert Text(b"a.b + c", "python").mentions(1, 3) == {b".b"}
 
 
 @pytest.mark.parametrize("language", PIECES)
 def test_what_is_not_ended_takes_no_time(language: str) -> None:
     for text in (b'"' * 50_001, b"'" * 50_001, b"f'" * 20_000, b"a" * 200_000, b"9" * 100_000, b"`${" * 20_000):
-        mentions(text, 0, len(text), language)
+        Text(text, language).mentions(0, len(text))

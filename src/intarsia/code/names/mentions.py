@@ -126,25 +126,36 @@ def _scanner(language: str) -> _Scanner:
     )
 
 
-def mentions(data: bytes, start: int, end: int, language: str) -> set[bytes]:
-    """Names in data[start:end]; those that stand after a dot, an arrow or `::` with a dot before them."""
-    scanner = _scanner(language)
-    text, inner = data[start:end], list[bytes]()
-    for mark in scanner.marks:
-        if mark in text:
-            strings = (found for found in scanner.inner.findall(text) if found[0] in scanner.opening)
-            inner = [part for string in strings for part in _INSIDE.findall(string)]
-            text = scanner.inner.sub(b" ", text)
-            break
-    else:
-        text = scanner.blank.sub(b" ", text)
-    for sign in scanner.before:
-        text = text.replace(sign, b" " + sign)
-    found = set(text.translate(scanner.become).split())
-    for part in inner:
-        found.update(_WORD.findall(part))
-    found = found - scanner.reserved  # not in place, which would go through all the reserved ones
-    return found if len(scanner.before) == 1 else _clear(found, scanner.reserved)
+class Text:
+    """A source text; what can be told of all of it at once is not asked for each piece."""
+
+    def __init__(self, data: bytes, language: str) -> None:
+        self._data = data
+        self._scanner = _scanner(language)
+        self._marks = [mark for mark in self._scanner.marks if mark in data]
+
+    def mentions(self, start: int, end: int) -> set[bytes]:
+        """Names in a piece; those that stand after a dot, an arrow or `::` with a dot before them."""
+        scanner, text, inner = self._scanner, self._data[start:end], list[bytes]()
+        for mark in self._marks:
+            if mark in text:
+                strings = (found for found in scanner.inner.findall(text) if found[0] in scanner.opening)
+                inner = [part for string in strings for part in _INSIDE.findall(string)]
+                text = scanner.inner.sub(b" ", text)
+                break
+        else:
+            text = scanner.blank.sub(b" ", text)
+        for sign in scanner.before:
+            text = text.replace(sign, b" " + sign)
+        found = set(text.translate(scanner.become).split())
+        for part in inner:
+            found.update(_WORD.findall(part))
+        found = found - scanner.reserved  # not in place, which would go through all the reserved ones
+        return found if len(scanner.before) == 1 else _clear(found, scanner.reserved)
+
+    def words(self, start: int, end: int) -> set[bytes]:
+        """All words, for import statements, in which some languages name modules by strings."""
+        return set(_WORD.findall(self._data, start, end))
 
 
 def _clear(found: set[bytes], reserved: frozenset[bytes]) -> set[bytes]:
@@ -155,8 +166,3 @@ def _clear(found: set[bytes], reserved: frozenset[bytes]) -> set[bytes]:
         bare = {name[1:] for name in unclear} - reserved - {b""}
         found.update(bare, (b"." + name for name in bare))
     return found
-
-
-def words(data: bytes, start: int, end: int) -> set[bytes]:
-    """All words, for import statements, in which some languages name modules by strings."""
-    return set(_WORD.findall(data, start, end))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from intarsia.code.languages import language_of
 from intarsia.code.names.links import imported
-from intarsia.code.names.mentions import mentions, words
+from intarsia.code.names.mentions import Text
 from intarsia.code.outline import Outline, Unit, outline
 
 _IDENTIFIER = re.compile(r"[^\W\d][\w$]*[?!]?")
@@ -63,6 +63,7 @@ class _Reader:
         self.language = language
         self.names = defaultdict[bytes, int](count().__next__)
         self.imports: set[str] = set()
+        self.text = Text(source.data, language)
 
     def record(self) -> Record:
         data, line, position, rows = self.source.data, 1, 0, list[Row]()
@@ -100,8 +101,8 @@ class _Reader:
             return set()
         if unit.kind == "import":
             self.imports |= imported(data[unit.head or unit.core : unit.end], self.language)
-            return words(data, unit.head or unit.core, unit.end)
+            return self.text.words(unit.head or unit.core, unit.end)
         if unit.units is None:
-            return mentions(data, unit.core, unit.end, self.language)
-        footer = mentions(data, unit.close, unit.end, self.language) if unit.end - unit.close > 2 else set()
-        return mentions(data, unit.core, unit.open, self.language) | footer
+            return self.text.mentions(unit.core, unit.end)
+        footer = self.text.mentions(unit.close, unit.end) if unit.end - unit.close > 2 else set()
+        return self.text.mentions(unit.core, unit.open) | footer
