@@ -70,7 +70,7 @@ class Comparison:
         if self._policy == "advise":
             self._note()
         elif lacking := self._lacking():
-            self._take({want.resource.name: want.mode for want in lacking}, patient=patient)
+            self._take(lacking, patient=patient)
 
     def _note(self) -> None:
         """Record what others hold of it, once; where nobody holds anything there is nothing to find out."""
@@ -79,23 +79,20 @@ class Comparison:
         with self._context.database.read() as tx:
             others = [lease.key for lease in leases.held(tx, CODE) if lease.session != self._claimed.id]
         lacking = self._lacking(lambda path: _is_near(path, others)) if others else []
-        with self._context.database.read() as tx:
-            found = overlap.obstacles(tx, self._claimed.id, lacking) if lacking else []
-        if found:
-            self._record({want.resource.name: want.mode for want in lacking}, found, taken=False)
+        if lacking and (found := self._obstacles(lacking)):
+            self._record(lacking, found)
         self._noted = True
 
-    def _take(self, lacking: Mapping[str, Mode], *, patient: bool) -> None:
+    def _take(self, lacking: Sequence[Want], *, patient: bool) -> None:
+        self._record(lacking, self._obstacles(lacking))
         context, longest = self._context, None if patient else 0
         shared = context.tree is not None
         asked = arbiter(context.database, context.config, self._claimed.id, shared=shared, longest=longest)
-        answer = asked.ask(lacking, "landing", self._claimed.stopped)
-        if not isinstance(answer, Refused):
-            return self._record(lacking, [], taken=True)
-        if context.stopping.is_set():
-            raise Aborted("The run was interrupted.")
-        self._record(lacking, answer.obstacles, taken=False)
-        raise NotHeld(answer)
+        answer = asked.ask(_named(lacking), "landing", self._claimed.stopped)
+        if isinstance(answer, Refused):
+            if context.stopping.is_set():
+                raise Aborted("The run was interrupted.")
+            raise NotHeld(answer)
 
     def _lacking(self, matters: Callable[[str], bool] = lambda path: True) -> list[Want]:
         """What was changed and is not held."""
@@ -114,10 +111,16 @@ class Comparison:
             return where is not None
         return where in ("around", "unit") and lease.mode == "exclusive"
 
-    def _record(self, lacking: Mapping[str, Mode], found: Sequence[Obstacle], *, taken: bool) -> None:
-        self._claimed.record(
-            EVENT, resources=dict(lacking), obstacles=[obstacle.as_json() for obstacle in found], taken=taken
-        )
+    def _obstacles(self, lacking: Sequence[Want]) -> list[Obstacle]:
+        with self._context.database.read() as tx:
+            return overlap.obstacles(tx, self._claimed.id, lacking)
+
+    def _record(self, lacking: Sequence[Want], found: Sequence[Obstacle]) -> None:
+        self._claimed.record(EVENT, resources=_named(lacking), obstacles=[obstacle.as_json() for obstacle in found])
+
+
+def _named(asked: Sequence[Want]) -> dict[str, Mode]:
+    return {want.resource.name: want.mode for want in asked}
 
 
 def _is_near(path: str, keys: Sequence[str]) -> bool:
