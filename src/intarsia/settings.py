@@ -5,7 +5,6 @@ A value comes from a flag, else an `INTARSIA_SECTION_KEY` variable, else the fil
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -95,6 +94,8 @@ def _check_names(values: Mapping[str, Any], model: type[Struct], path: str, at: 
 def _nearest(key: str, model: type[Struct], prefix: str) -> str:
 
     names = list(model.__struct_fields__)
+    import difflib
+
     close = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.5)
     upper = prefix.startswith("INTARSIA_")
     shown = [name.upper() if upper else name for name in (close or names)]

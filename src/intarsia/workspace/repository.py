@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from intarsia.errors import ConfigError, GitError, NotReady
-from intarsia.workspace.attributes import Attributes
 from intarsia.workspace.git import Git
 
 if TYPE_CHECKING:  # with what they import, a quarter of the time of a short command
+    from intarsia.workspace.attributes import Attributes
     from intarsia.workspace.objects import Objects, Store
     from intarsia.workspace.references import References
 
@@ -230,6 +230,8 @@ class Repository:
 
     @cached_property
     def attributes(self) -> Attributes:
+        from intarsia.workspace.attributes import Attributes
+
         return Attributes(self.git, self.git_dir, self.objects)
 
     def delete_ref(self, ref: str) -> None:
