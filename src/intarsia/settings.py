@@ -92,10 +92,9 @@ def _check_names(values: Mapping[str, Any], model: type[Struct], path: str, at: 
 
 
 def _nearest(key: str, model: type[Struct], prefix: str) -> str:
-
-    names = list(model.__struct_fields__)
     import difflib
 
+    names = list(model.__struct_fields__)
     close = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.5)
     upper = prefix.startswith("INTARSIA_")
     shown = [name.upper() if upper else name for name in (close or names)]
