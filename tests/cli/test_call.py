@@ -43,7 +43,7 @@ def test_sessions_call_only_so_deep(sandbox: Sandbox) -> None:
 def test_by_members(here: Here) -> None:
     here.sandbox.commit("intarsia.toml", "[queues.reading]\nhandler = 'reader'\nprefix = 'R'\n", "Configure")
     here.ok("agent", "join", "alice")
-    id = here.json("call", "start", "Look", "--agent", "reader", me="alice")["call"]
+    id = here.json("call", "start", "Look", "--to", "reader", me="alice")["call"]
     assert id.startswith("R-") and here.json("issue", "show", id)["issue"]["queue"] == "reading"
     waiting = here.call("call", "wait", id, "--timeout", "0", "--json", me="alice")
     assert (waiting.code, waiting.json["status"], id in waiting.json["meanwhile"]) == (1, "waiting", True)
@@ -52,5 +52,5 @@ def test_by_members(here: Here) -> None:
     here.ok("issue", "complete", id, "It is fine.", me="bob")
     assert here.ok("call", "wait", id, me="alice") == "It is fine.\n"
     assert here.refused("call", "wait", id, me="bob") == (4, "not_found")
-    assert here.refused("call", "start", "Look", "--agent", "nobody", me="alice") == (4, "bad_input")
+    assert here.refused("call", "start", "Look", "--to", "nobody", me="alice") == (4, "bad_input")
     assert here.refused("call", "return", "x", me="alice") == (2, "not_ready")

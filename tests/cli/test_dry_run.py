@@ -66,7 +66,7 @@ DAY = {
     "log write": "alice: log write meeting text",
     "message send": "alice: message send --to bob hello",
     "message ack": "bob: message ack",
-    "call start": "alice: call start Title --agent reader",
+    "call start": "alice: call start Title --to reader",
     "daily trigger": "daily trigger",
     "daily write": "alice: daily write done",
     "daily skip": "daily skip bob --yes",

@@ -143,9 +143,9 @@ s: resolve no_change " "
 s: resolve no_change because
 """
 CALLS = """
-alice: call start "Look at it" --body "In src/." --agent reader
+alice: call start "Look at it" --body "In src/." --to reader
 alice: call start " "
-alice: call start Look --agent nobody
+alice: call start Look --to nobody
 alice: call wait R-1
 alice: call return x
 s: call start "Look too"

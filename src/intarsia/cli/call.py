@@ -27,18 +27,18 @@ def call() -> None:
 @call.command()
 @click.argument("title")
 @click.option("--body", "-b", default="", help="All that it has to know; '-' reads it from standard input.")
-@click.option("--agent", default="", metavar="NAME", help="Who is called: the handler of a queue. Else who is free.")
+@click.option("--to", default="", metavar="NAME", help="Who is called: the handler of a queue. Else who is free.")
 @with_change
-def start(output: Output, /, title: str, body: str, agent: str) -> None:
+def start(output: Output, /, title: str, body: str, to: str) -> None:
     """Call an agent to do TITLE; prints the call's id.
 
     \b
     Example:
-      intarsia call start "Which functions use parse()?" --agent reader
+      intarsia call start "Which functions use parse()?" --to reader
 
     Exit codes: 0 called; 1 the caller is as deep as sessions may be (limits.depth); 4 no queue is that agent's.
     """
-    given = op.Start(title=title, body=read_text(body), agent=agent)
+    given = op.Start(title=title, body=read_text(body), agent=to)
     made = client(dry_run=output.dry_run).call(op.start, given)
     output.show(made.call, **to_builtins(made))
 
