@@ -10,6 +10,8 @@ MAX_BYTES = 4096
 _PYTHON = re.compile(rb"(\s*(?:from\s+\S+\s+)?import\s+)(\(?)([^()#\\;*]*)(\)?[ \t]*(?:#[^\n]*)?\s*)\Z")
 _BRACES = re.compile(rb"([^{}]*)(\{)([^{}]*)(\}[^{}]*)\Z")
 _BRACED = frozenset({"javascript", "typescript", "tsx", "rust", "php"})
+_PYTHON_BLANK = re.compile(rb"#[^\n]*|\\\r?\n")
+_BLANK = re.compile(rb"(?<![:\"'])//[^\n]*|/\*.*?\*/", re.DOTALL)
 _WORD = re.compile(rb"[^\W\d]\w*")
 
 
@@ -58,6 +60,7 @@ def module(text: bytes, language: str | None) -> bytes:
 
 def bound(text: bytes, language: str | None) -> set[bytes]:
     """The names that an import statement binds, as far as its text tells."""
+    text = (_PYTHON_BLANK if language == "python" else _BLANK).sub(b" ", text)
     if language in ("c", "cpp") or (b"*" in text and b" as " not in text):
         return set()
     found = _list(text, language)
@@ -75,7 +78,7 @@ def _written(layout: List, names: list[bytes]) -> bytes:
 
 
 def _list(text: bytes, language: str | None) -> List | None:
-    if len(text) > MAX_BYTES or b"//" in text or b"/*" in text:
+    if len(text) > MAX_BYTES or _BLANK.search(text):
         return None
     pattern = _PYTHON if language == "python" else _BRACES if language in _BRACED else None
     match = pattern.match(text) if pattern is not None else None

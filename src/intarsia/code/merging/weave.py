@@ -258,7 +258,7 @@ class Weave:
 
     def _blend(self, base: bytes, ours: bytes, theirs: bytes, kind: str) -> bytes | None:
         """By the syntax. Lines that are apart may well depend on each other, so that they decide only where nothing
-        more is known: in what can't be parsed."""
+        more is known: in what can't be parsed, and where names are imported."""
         if kind != "import":
             merged = self._inside(base, ours, theirs)
             if merged is not None or trees((base, ours, theirs), self.language) is not None:
@@ -266,7 +266,9 @@ class Weave:
         by_lines = lines.diff3(base, ours, theirs)
         if by_lines is not None and not uncounted(base, ours, theirs, by_lines):
             return by_lines
-        return imports.union(base, ours, theirs, self.language) if kind == "import" else None
+        if kind != "import":
+            return None
+        return imports.union(base, ours, theirs, self.language) or self._inside(base, ours, theirs)
 
     def _inside(self, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
         return merge_inside(base, ours, theirs, self.language)
