@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -90,18 +89,19 @@ class Held:
             return []
 
     def let_go(self) -> None:
-        """We need it no more: let the shell end, unless the program left something that somebody has to end first."""
-        with _lock:
-            if not self.gone and not self.alone:
+        """We need it no more: the shell ends now, unless the program left something that somebody has to end first."""
+        if not self.gone and not self.alone:
+            with _lock:
                 _left.add(self)
-                return
-            if not self.gone:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.pid, signal.SIGKILL)
-            self.release()
+            return
+        if not self.gone:
+            with contextlib.suppress(psutil.Error):
+                shell = psutil.Process(self.pid)
+                shell.kill()
+                shell.wait(LONGEST)
+        self.release()
 
     def release(self) -> None:
-        _left.discard(self)
         if not self._closed:
             self._closed = True
             os.close(self._hold)
@@ -175,6 +175,7 @@ def start(
     with _lock:
         for held in [held for held in _left if held.gone]:
             held.release()
+            _left.discard(held)
         _starter = _starter or _Starter()
         try:
             started = _starter.start(request, (given, output, errors))
