@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -346,3 +347,27 @@ def test_a_read_only_disk_is_an_error(small_disk: Disk) -> None:
     database = Database(f"sqlite://{path}", "p")
     assert titles(database) == ["before"]
     database.close()
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_a_signal_in_the_middle_of_a_command_leaves_a_database_that_can_be_used(
+    postgres_url: str, end: type[BaseException]
+) -> None:
+    """Such as for leaving the line, which a guard does that is ended while it waits."""
+    opened = Database(postgres_url, "p-signalled")
+
+    def ends(number: int, frame: object) -> None:
+        raise end
+
+    before = signal.signal(signal.SIGALRM, ends)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(end), opened.transaction() as tx:
+            tx.execute("CREATE TABLE signalled (x INTEGER)")
+            tx.all("SELECT pg_sleep(30)")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    with opened.transaction() as tx:
+        assert tx.one("SELECT 1 AS x FROM pg_tables WHERE tablename = 'signalled'") is None
+    opened.close()

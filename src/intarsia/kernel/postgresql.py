@@ -222,6 +222,9 @@ class PostgreSQL:
             raise
         except self._errors as error:
             raise self._explained(error) from error
+        except (KeyboardInterrupt, SystemExit):
+            self._connection.close()  # it is in the middle of a command; the server takes back what was begun
+            raise
 
     def _run_for_good(self, sql: str, params: Params) -> tuple[list[Row], int]:
         """Run what can't be taken back, and say so when the connection breaks before the answer."""
