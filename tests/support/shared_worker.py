@@ -93,10 +93,11 @@ class Person:
         self._thread = threading.Thread(target=self._run)
         self.typed: list[bytes] = []
 
-    def start(self) -> None:
+    def __enter__(self) -> Person:
         self._thread.start()
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
 

@@ -67,6 +67,7 @@ def _recover(tree: Tree, intent: Intent) -> None:
             finish(tree, intent, tree.versions.data(intent.after), outside=outside)
     else:
         _drop(tree, intent)
+    replacing.unfinished(spare).unlink(missing_ok=True)
     spare.unlink(missing_ok=True)
 
 
@@ -74,6 +75,8 @@ def _was_done(tree: Tree, intent: Intent, spare: Path) -> bool:
     found = name_of(replacing.read(tree.root / intent.path))
     if found in (intent.before, intent.after):
         return found == intent.after
+    if replacing.unfinished(spare).exists():
+        return False
     waiting = _content(spare)
     return waiting is None or name_of(waiting) != intent.after
 

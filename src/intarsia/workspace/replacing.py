@@ -57,13 +57,14 @@ def read(path: Path) -> bytes | None:
 def replace(path: Path, expected: bytes | None, wanted: bytes | None, spare: Path) -> None:
     """Make the content `wanted` (None: no file) where it is `expected`; raises Moved where it is something else.
 
-    `spare` is a free name on the same file system; after a kill it may hold the old content or the new one.
+    `spare` is a free name on the same file system; after a kill it may hold the old content or the new one, whole.
     """
     if wanted is None:
         _take_away(path, expected, spare)
         return
     mode = path.stat().st_mode & 0o7777 if expected is not None else None
-    _write(spare, wanted, mode)
+    _write(unfinished(spare), wanted, mode)
+    unfinished(spare).rename(spare)
     try:
         if expected is None:
             _create(spare, path)
@@ -71,6 +72,11 @@ def replace(path: Path, expected: bytes | None, wanted: bytes | None, spare: Pat
             _swap(spare, path, expected)
     finally:
         spare.unlink(missing_ok=True)
+
+
+def unfinished(spare: Path) -> Path:
+    """Where a new content is written: while that is there, nothing has changed its place."""
+    return spare.with_name(f"{spare.name}.new")
 
 
 def _write(path: Path, content: bytes, mode: int | None) -> None:
