@@ -206,24 +206,45 @@ def test_in_a_directory_that_was_made_anew_it_is_started_anew(session: Session) 
     assert before not in session.programs
 
 
-def test_in_a_run_it_goes_on_after_a_failed_check(sandbox: Sandbox, stage: Stage) -> None:
-    def committed(text: str) -> list[Json]:
-        return [{"edit": "answer.txt", "text": text}, {"shell": "git add . && git commit -qm Work"}, {"say": "Done."}]
+def committed(text: str) -> list[Json]:
+    return [{"edit": "answer.txt", "text": text}, {"shell": "git add . && git commit -qm Work"}, {"say": "Done."}]
 
+
+def configured(sandbox: Sandbox, stage: Stage, check: str, work: list[Json]) -> None:
+    """A repository with one issue, for an agent that speaks ACP."""
     script = stage.folder / "script.json"
-    work = [*committed("41"), {"end": "end_turn"}, *committed("42")]
     script.write_text(json.dumps({"agent": {"modes": ["default"], "mode": "default"}, "work": work}))
     command = shlex.join([sys.executable, str(acp_agent.__file__), str(script)])
     table = f"[agents.one]\ndriver = 'acp'\nagent = 'gemini'\ncommand = '{command}'\n"
-    sandbox.commit("intarsia.toml", f"[checks]\nanswer = 'grep -qx 42 answer.txt'\n{table}", "Configure")
+    sandbox.commit("intarsia.toml", f"[checks]\nanswer = '{check}'\n{table}", "Configure")
     sandbox.issue("it-1")
+
+
+def test_in_a_run_it_goes_on_after_a_failed_check(sandbox: Sandbox, stage: Stage) -> None:
+    work = [*committed("41"), {"end": "end_turn"}, *committed("42")]
+    configured(sandbox, stage, "grep -qx 42 answer.txt", work)
     sandbox.ok("run")
     (done,) = sandbox.sessions()
     assert (done["stage"], done["turn"]) == ("done", 2)
     folder = sandbox.root / ".intarsia" / "sessions" / done["id"]
     began = ["protocolVersion" in (folder / f"wire-{turn}.jsonl").read_text() for turn in (1, 2)]
     assert began == [True, False]
-    until(lambda: not marked(done["id"]))
+    assert marked(done["id"]) == []
+
+
+def test_one_that_waits_ends_with_its_supervisor(sandbox: Sandbox, stage: Stage) -> None:
+    checking, go = stage.folder / "checking", stage.folder / "go"
+    configured(sandbox, stage, f"test -e {go} || {{ touch {checking}; sleep 60; }}", committed("42"))
+    with sandbox.start("run") as supervisor:
+        until(checking.exists)
+        (working,) = sandbox.sessions()
+        assert marked(working["id"], "agent")
+        supervisor.kill()
+    until(lambda: not marked(working["id"], "agent"))
+    go.touch()
+    sandbox.ok("run")
+    assert sandbox.sessions()[0]["stage"] == "done"
+    assert marked(working["id"]) == []
 
 
 def test_the_turn_of_which_the_environment_tells_may_be_another(session: Session) -> None:
