@@ -125,3 +125,14 @@ def test_a_writer_of_references_that_is_killed_is_started_again(place: Place) ->
     for ref in ("b", "c"):
         place.references.update(f"create refs/heads/{ref} {place.like}\n")
     assert {"refs/heads/a", "refs/heads/b", "refs/heads/c"} <= place.references.all().keys()
+
+
+def test_what_lies_there_as_a_file_is_read_without_git(place: Place) -> None:
+    tree = place.tree({path: path.encode() for path in PATHS})
+    first = place.objects.commit(place.like)
+    commit = place.store.commit(Commit(tree, (place.like,), first.author, b"Say\n"), first.author)
+    without = Objects(Git(Path("/nowhere")), place.store)
+    assert without.tree(commit) == without.tree(tree) == place.objects.tree(commit)
+    assert without.commit(commit) == place.objects.commit(commit)
+    entry = without.at(commit, "b/d/e")
+    assert entry is not None and without.read(entry.oid) == b"b/d/e"

@@ -1,4 +1,4 @@
-"""What commits change: entries of trees, and the texts of files before and after."""
+"""What commits change: the texts of files before and after."""
 
 from __future__ import annotations
 
@@ -13,31 +13,12 @@ LONGEST = 1_000  # commits that are followed one by one
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What a commit changes of one file: modes and object names before and after."""
-
-    path: str
-    old: tuple[str, str]
-    new: tuple[str, str]
-
-
-@dataclass(frozen=True)
 class Changed:
     """A file before and after; None where there was none, or where it is no text that could be compared."""
 
     path: str
     before: bytes | None
     after: bytes | None
-
-
-def entries(raw: str) -> list[Entry]:
-    """Of `git diff-tree -r -z`: facts and path in turn."""
-    fields = raw.rstrip("\0").split("\0") if raw else []
-    found = []
-    for facts, path in zip(fields[::2], fields[1::2], strict=True):
-        old_mode, new_mode, old, new, _ = facts.removeprefix(":").split()
-        found.append(Entry(path, (old_mode, old), (new_mode, new)))
-    return found
 
 
 def changed(

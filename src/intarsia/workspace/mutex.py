@@ -16,12 +16,18 @@ FILES = 256
 def alone(folder: Path, name: str) -> Iterator[None]:
     """Nobody else is in here with this name. Names share a fixed number of files, so never take a second one inside."""
     number = blake2b(os.fsencode(name), digest_size=2).digest()
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(
-        folder / str(int.from_bytes(number, "big") % FILES), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-    )
+    place = f"{folder}/{int.from_bytes(number, 'big') % FILES}"
+    try:
+        descriptor = _opened(place)
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = _opened(place)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+def _opened(place: str) -> int:
+    return os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
 from intarsia.errors import GitError
@@ -44,10 +43,11 @@ class Commit(NamedTuple):
 
 
 class Objects:
-    """Safe to use from several threads. The process is started when the first object is read."""
+    """Safe to use from several threads. The process is started when the first object is read that is not in `store`."""
 
-    def __init__(self, git: Git) -> None:
+    def __init__(self, git: Git, store: Store | None = None) -> None:
         self._git = git
+        self._store = store
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         # An object never changes, so what was read of one holds for ever.
@@ -56,6 +56,14 @@ class Objects:
 
     def read(self, name: str) -> bytes | None:
         """What `name` (an id, or TREE:PATH) holds; None when there is no such thing. Raises GitError."""
+        found = self._loose(name)
+        return self._told(name) if found is None else found[1]
+
+    def _loose(self, name: str) -> tuple[bytes, bytes] | None:
+        """Kind and content of what was made here not long ago."""
+        return self._store.get(name) if self._store is not None and len(name) in (40, 64) else None
+
+    def _told(self, name: str) -> bytes | None:
         with self._lock:
             try:
                 return self._ask(name)
@@ -77,7 +85,11 @@ class Objects:
 
     def _tree(self, oid: str) -> Mapping[str, Entry]:
         """The entries of a tree, or of a commit's, by name. Raises GitError."""
-        return dict(entries_of(self._require(f"{oid}^{{tree}}"), len(oid) // 2))
+        found = self._loose(oid)
+        if found is not None and found[0] == b"commit":
+            return self.tree(parsed(found[1]).tree)
+        data = found[1] if found is not None and found[0] == b"tree" else self._require(f"{oid}^{{tree}}")
+        return dict(entries_of(data, len(oid) // 2))
 
     def _commit(self, oid: str) -> Commit:
         """Raises GitError."""
@@ -164,8 +176,12 @@ class Store:
         try:
             os.utime(place)  # so that no clean-up takes it for old
         except FileNotFoundError:
-            self._make(folder)
-            _create(place, zlib.compress(whole, 1))
+            packed = zlib.compress(whole, 1)
+            try:
+                _create(place, packed)
+            except FileNotFoundError:
+                self._make(folder)
+                _create(place, packed)
         return oid
 
     def _make(self, folder: Path) -> None:
@@ -187,10 +203,11 @@ def _name(whole: bytes, digits: int) -> str:
 
 def _create(place: Path, content: bytes) -> None:
     """A file that is there whole or not at all, and is never written again; git clears away unfinished ones."""
-    with NamedTemporaryFile(prefix="tmp_obj_", dir=place.parent, delete=False) as unfinished:
-        unfinished.write(content)
-        os.fchmod(unfinished.fileno(), 0o444)
-    Path(unfinished.name).rename(place)
+    unfinished = place.with_name(f"tmp_obj_{os.urandom(8).hex()}")
+    with unfinished.open("xb") as file:
+        file.write(content)
+        os.fchmod(file.fileno(), 0o444)
+    unfinished.rename(place)
 
 
 def _sorted_as(name: str, entry: Entry) -> bytes:

@@ -64,7 +64,7 @@ class Repository:
         """For reading; keeps a process until `close`."""
         from intarsia.workspace.objects import Objects
 
-        return Objects(self.git)
+        return Objects(self.git, self.store)
 
     @cached_property
     def store(self) -> Store:
@@ -242,7 +242,8 @@ class Repository:
         found = {"config": _digest(self.git_dir / "config")}
         hooks = self.git_dir / "hooks"
         if hooks.is_dir():
-            found |= {f"hooks/{hook.name}": _digest(hook) for hook in hooks.iterdir()}
+            # Samples are run by nobody.
+            found |= {f"hooks/{hook.name}": _digest(hook) for hook in hooks.iterdir() if hook.suffix != ".sample"}
         foreign = {ref: oid for ref, oid in refs.items() if not is_ours(ref)}
         return {**found, **foreign}
 
