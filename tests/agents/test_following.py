@@ -149,17 +149,14 @@ def test_one_that_is_gone_or_acts_by_itself_is_replaced(session: Session, then: 
     gone.touch()
 
 
-@pytest.mark.parametrize(
-    "left",
-    [
-        [{"shell": "setsid sleep 600 >/dev/null 2>&1 &"}],
-        [uses("Bash", command="sleep 600 &"), {"await": "$told"}, {"shell": "sleep 600 >/dev/null 2>&1 &"}],
-    ],
-    ids=["in a session of its own", "by a tool"],
-)
-def test_one_that_left_something_running_does_not_stay(session: Session, left: list[Json]) -> None:
+@pytest.mark.parametrize("command", ["sleep 600", "setsid sleep 600"])
+def test_one_that_left_something_running_does_not_stay(
+    session: Session, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "ENDING", 0.3)
     told = session.stage.folder / "told"
-    session.plays([*begun(), *[{"await": str(told)} if "await" in step else step for step in left], result()])
+    left = [uses("Bash", command=command), {"await": str(told)}, {"shell": f"{command} >/dev/null 2>&1 &"}]
+    session.plays([*begun(), *left, result()])
     running = session.following.start(session.turn("Do it."))
     events: list[AgentEvent] = []
     for event in running.events():

@@ -38,7 +38,7 @@ from intarsia.agents.supervision import GRACE, end_marked, marked
 
 TICK = 0.1
 LASTS = 60.0
-ENDING = 0.5  # what a command started may need as long to end after it
+ENDING = 2.0  # what a command started may need as long to end after it
 CHUNK = 65_536
 SHOWN = 400
 
