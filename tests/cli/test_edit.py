@@ -196,6 +196,19 @@ def test_a_session_with_a_tree_of_its_own_can_change_nothing_outside(sandbox: Sa
     assert done.returncode == 4 and "workspace" in done.stderr.decode()
 
 
+def test_a_confined_agent_commits_by_its_own_git(sandbox: Sandbox) -> None:
+    """Hooks that it wrote would run outside of what confines it."""
+    sandbox.commit("intarsia.toml", "[run]\nconfine = 'on'\n", "Configure")
+    sandbox.issue("it-1")
+    run = sandbox.start("run", "--agent", "command: sh -c 'echo begun; sleep 120'")
+    try:
+        until(lambda: bool(sandbox.sessions("it-1")) and bool(sandbox.sessions("it-1")[0]["workspace"]))
+        done = Session(sandbox, "it-1").call("commit", "-m", "x")
+    finally:
+        stop(run)
+    assert done.returncode == 1 and "git commit -m" in done.stderr.decode()
+
+
 def test_when_the_branch_has_changed_the_same_the_session_begins_anew_there(sandbox: Sandbox) -> None:
     run = start(sandbox, "shared", "it-1")
     session = Session(sandbox, "it-1")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from msgspec import Meta
 
 from intarsia.agents import environment
-from intarsia.errors import GitError, InputError, NotFound, NotReady
+from intarsia.config import Agent
+from intarsia.errors import Conflict, GitError, InputError, NotFound, NotReady
 from intarsia.gateway.operation import Answer, Caller, Given, Site, Text, Words, operation
 from intarsia.kernel import sessions
 from intarsia.kernel.sessions import Session
@@ -138,6 +139,7 @@ class Desk:
         if not message.strip():
             raise InputError("A commit needs a message.")
         if self.tree is None:
+            _refuse_confined(self.site, self.session)
             return _commit_with_git(worktree_of(self.site, self.session), self.session, message)
         from intarsia.run import sharing
 
@@ -194,6 +196,15 @@ def unfinished(site: Site, session: Session) -> str:
 
     target = site.repository.target(site.config.land.target)
     return in_shared_tree(sharing.commits_of(desk.tree, site.repository, target, session))
+
+
+def _refuse_confined(site: Site, session: Session) -> None:
+    """Hooks and filters of its repository, which it may write, would run for it outside of what confines it."""
+    known = site.config.agents.get(session.agent, Agent(driver=session.driver))
+    if site.config.runnable(known).confine not in ("", "off"):
+        raise Conflict(
+            "An agent that is confined commits with its own git.", hint="git add --all && git commit -m MESSAGE"
+        )
 
 
 def _commit_with_git(worktree: Worktree, session: Session, message: str) -> str:
