@@ -90,6 +90,7 @@ def open_project(flags: Mapping[str, Any] | None = None, *, dry_run: bool = Fals
     database = open_database(repository, loaded.config, project, dry_run=dry_run)
     if context := click.get_current_context(silent=True):
         context.call_on_close(database.close)
+        context.call_on_close(repository.close)
     return Project(repository, loaded, database)
 
 

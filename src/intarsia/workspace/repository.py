@@ -73,8 +73,10 @@ class Repository:
         return Store(self.git_dir / "objects")
 
     def close(self) -> None:
-        self.objects.close()
-        self.references.close()
+        """End the processes that were kept, if any was started."""
+        for name in ("objects", "references"):
+            if kept := vars(self).get(name):
+                kept.close()
 
     @cached_property
     def references(self) -> References:
