@@ -205,7 +205,8 @@ def test_a_confined_agent_commits_by_its_own_git(sandbox: Sandbox) -> None:
         until(lambda: bool(sandbox.sessions("it-1")) and bool(sandbox.sessions("it-1")[0]["workspace"]))
         done = Session(sandbox, "it-1").call("commit", "-m", "x")
     finally:
-        stop(run)
+        run.terminate()  # with its agent, which would outlive a supervisor that is killed
+        run.communicate(timeout=60)
     assert done.returncode == 1 and "git commit -m" in done.stderr.decode()
 
 
