@@ -104,6 +104,21 @@ def test_what_may_depend_on_the_rest_is_left_to_the_whole(
     assert nearby(SOURCE, edited(*ours), edited(*theirs)) is None
 
 
+def test_what_moved_is_left_to_the_whole() -> None:
+    a, b = b"def a(x):\n    return x\n\n\n", b"def b(x):\n    return a(x)\n\n\n"
+    assert a + b in SOURCE
+    for change in (IN_A, IN_B):
+        assert nearby(SOURCE, SOURCE.replace(a + b, b + a), edited(change)) is None
+
+
+def test_a_head_that_both_changed_on_lines_apart_is_left_to_the_whole() -> None:
+    """As its calls stand elsewhere."""
+    base = SOURCE.replace(b"def a(x):", b"def a(\n    x,\n    w=0,\n    u=0,\n):")
+    ours, theirs = base.replace(b"    x,\n", b"    x: int,\n"), base.replace(b"    u=0,\n", b"    u=0,\n    z=1,\n")
+    assert nearby(base, ours, theirs) is None
+    assert nearby(base, base.replace(b"return a(x)", b"return a(x) + 1"), theirs) is not None
+
+
 @pytest.mark.parametrize("name", fixture.NAMES)
 def test_it_is_the_merge_of_the_whole_in_every_language(name: str) -> None:
     rng = random.Random(name)
