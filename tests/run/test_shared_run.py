@@ -203,9 +203,10 @@ def test_a_refusal_names_the_holder(sandbox: Sandbox) -> None:
     prepare(sandbox, "wait = 0\n")
     again: Step = {"replace": "a.py", "old": "def a():\n    return 2", "new": "def a():\n    return 3"}
     sandbox.issue("it-1")
-    sandbox.issue("it-2")
-    agent = sandbox.scenario({"it-1": [[change("a"), {"hang": True}]], "it-2": [[{"wait": 0.5}, again]]})
+    agent = sandbox.scenario({"it-1": [[change("a"), {"hang": True}]], "it-2": [[again]]})
     run = sandbox.start("run", "--agent", agent)
+    until(lambda: on_disk(sandbox) == changed("a"))
+    sandbox.issue("it-2")
     until(lambda: sandbox.sessions("it-2") and sandbox.sessions("it-2")[0]["stage"] == "failed")
     said = sandbox.sessions("it-2")[0]["reason"]
     assert sandbox.sessions("it-1")[0]["id"] in said and "code:a.py#a" in said and "since" in said
