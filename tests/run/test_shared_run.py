@@ -39,6 +39,15 @@ def changes(name: str, *, wait: float = 0) -> list[list[Step]]:
     return [[change(name), *([{"wait": wait}] if wait else []), {"commit": f"Change {name}"}]]
 
 
+def after_match(pattern: str, path: str = "a.py") -> Step:
+    """Go on as soon as a line of the file is like that."""
+    return {"shell": f"until grep -q '{pattern}' {path}; do sleep 0.02; done"}
+
+
+def after_change_of(name: str) -> Step:
+    return {"shell": f"until grep -A1 'def {name}' a.py | grep -q 'return 2'; do sleep 0.02; done"}
+
+
 def changed(*names: str) -> str:
     text = CODE
     for name in names:
@@ -88,7 +97,7 @@ def test_uncommitted_work_of_others_does_not_land(project: Sandbox) -> None:
     project.issue("it-a")
     project.issue("it-b")
     hanging: list[list[Step]] = [[change("b"), {"hang": True}]]
-    agent = project.scenario({"it-a": [[{"wait": 0.5}, *changes("a")[0]]], "it-b": hanging})
+    agent = project.scenario({"it-a": [[after_change_of("b"), *changes("a")[0]]], "it-b": hanging})
     run = project.start("run", "--agent", agent)
     until(lambda: project.status("it-a") == "closed")
     assert on_disk(project) == changed("a", "b")
@@ -132,7 +141,8 @@ def test_checks_judge_the_branch_with_the_sessions_changes_alone(sandbox: Sandbo
     sandbox.issue("it-a")
     sandbox.issue("it-b")
     breaking: Step = {"replace": "a.py", "old": "def b():", "new": "def b(:"}
-    agent = sandbox.scenario({"it-a": [[{"wait": 0.5}, *changes("a")[0]]], "it-b": [[breaking, {"hang": True}]]})
+    after = after_match("def b(:")
+    agent = sandbox.scenario({"it-a": [[after, *changes("a")[0]]], "it-b": [[breaking, {"hang": True}]]})
     run = sandbox.start("run", "--agent", agent)
     until(lambda: sandbox.status("it-a") == "closed")
     assert "def b(:" in on_disk(sandbox)
@@ -189,7 +199,7 @@ def test_the_same_symbol_is_waited_for(project: Sandbox) -> None:
     project.issue("it-2")
     first: list[Step] = [change("a"), {"wait": 0.5}, {"commit": "First"}]
     second: list[Step] = [
-        {"wait": 0.2},
+        after_change_of("a"),
         {"replace": "a.py", "old": "def a():\n", "new": "def a():\n    log()\n"},
         {"commit": "Second"},
     ]
@@ -344,9 +354,8 @@ def test_changing_what_others_add_to_is_refused(sandbox: Sandbox) -> None:
     alter: Step = {"replace": "registry.py", "old": "    return found", "new": "    return dict(found)"}
     sandbox.issue("it-a")
     sandbox.issue("it-b")
-    run = sandbox.start(
-        "run", "--agent", sandbox.scenario({"it-a": [[add, {"hang": True}]], "it-b": [[{"wait": 0.5}, alter]]})
-    )
+    after = after_match("found.1.", "registry.py")
+    run = sandbox.start("run", "--agent", sandbox.scenario({"it-a": [[add, {"hang": True}]], "it-b": [[after, alter]]}))
     until(lambda: sandbox.sessions("it-b") and sandbox.sessions("it-b")[0]["stage"] == "failed")
     assert "code:registry.py#register (append)" in sandbox.sessions("it-b")[0]["reason"]
     stop(run)
