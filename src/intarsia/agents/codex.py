@@ -151,10 +151,7 @@ class CodexTurn:
         return _AGAIN if code == 1 and not self._spoke and self._starts < STARTS else died(code)
 
     def _started_again(self) -> Iterator[AgentEvent]:
-        ready = time.monotonic() + self._starts * random.uniform(0.1, 0.5)
-        while time.monotonic() < ready:
-            time.sleep(0.05)
-            yield Waiting()
+        yield from pause(self._starts)
         self._connect()
         yield from self.events()
 
@@ -317,6 +314,14 @@ class CodexTurn:
 
 # Says that the program is to be started again.
 _AGAIN = TurnEnd("failed", "It did not start.")
+
+
+def pause(starts: int) -> Iterator[Waiting]:
+    """Before it is started again: longer each time, and not as long as the others that begin at the same moment."""
+    ready = time.monotonic() + starts * random.uniform(0.1, 0.5)
+    while time.monotonic() < ready:
+        time.sleep(0.05)
+        yield Waiting()
 
 
 def acts(message: Json) -> bool:

@@ -6,8 +6,6 @@ and has no network. So it can reach neither our tools nor our database, and ends
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Iterator, Sequence
 
 from intarsia.agents import (
@@ -22,9 +20,8 @@ from intarsia.agents import (
     Turn,
     TurnEnd,
     Usage,
-    Waiting,
 )
-from intarsia.agents.codex import KEYS, STARTS, program, script_of
+from intarsia.agents.codex import KEYS, STARTS, pause, program, script_of
 from intarsia.agents.codex_ends import DECLINED, message_of
 from intarsia.agents.outcomes import of_error
 from intarsia.agents.programs import said_version
@@ -110,10 +107,7 @@ class CodexExecTurn:
         return _AGAIN if self._starts < STARTS else TurnEnd("failed", one_line(words[-400:]) or died(code).detail)
 
     def _started_again(self) -> Iterator[AgentEvent]:
-        ready = time.monotonic() + self._starts * random.uniform(0.1, 0.5)
-        while time.monotonic() < ready:
-            time.sleep(0.05)
-            yield Waiting()
+        yield from pause(self._starts)
         self._connect()
         yield from self.events()
 
