@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from intarsia.workspace.objects import REGULAR, Objects
+from intarsia.workspace.objects import REGULAR
 from intarsia.workspace.repository import Repository
 from intarsia.workspace.trees import differences
-
-LONGEST = 1_000  # commits that are followed one by one
 
 
 @dataclass(frozen=True)
@@ -41,19 +39,8 @@ def changed(
 
 def _fork(repository: Repository, base: str, head: str, tip: str) -> str:
     """The newest commit that the work, which began at `base`, and the branch have in common."""
-    branch, work = (_back_to(base, repository.objects, commit) for commit in (tip, head))
-    if not branch or not work:
+    branch, work = repository.since(base, tip), repository.since(base, head)
+    if branch is None or work is None:
         return repository.git.line("merge-base", tip, head)
-    return next(commit for commit in work if commit in branch)
-
-
-def _back_to(base: str, objects: Objects, head: str) -> dict[str, None]:
-    """All commits from `head` to `base`; none where not each has one parent."""
-    found = {head: None}
-    while head != base:
-        parents = objects.commit(head).parents
-        if len(parents) != 1 or len(found) > LONGEST:
-            return {}
-        (head,) = parents
-        found[head] = None
-    return found
+    landed = set(branch)
+    return next((commit for commit in work if commit in landed), base)
