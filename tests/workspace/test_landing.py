@@ -173,6 +173,18 @@ def test_the_branch_moves_only_from_where_the_candidate_was_made(sandbox: Sandbo
     assert not (sandbox.root / "False.txt").exists()
 
 
+def test_a_broken_worktree_beside_it_hides_no_checkout(sandbox: Sandbox) -> None:
+    bench = Bench(sandbox)
+    sandbox.git("switch", "--quiet", "-c", "elsewhere")
+    linked, broken = sandbox.root.parent / "linked", sandbox.root.parent / "broken"
+    sandbox.git("worktree", "add", "--quiet", "--detach", str(broken))
+    sandbox.git("worktree", "add", "--quiet", str(linked), "main")
+    (sandbox.root / ".git/worktrees/broken/HEAD").unlink()
+    bench.land(bench.adds(1, **{"a.txt": "1\n"}))
+    assert (linked / "a.txt").read_text() == "1\n"
+    assert sandbox.git("status", "--porcelain", cwd=linked) == ""
+
+
 def test_a_linked_worktree_that_has_the_branch_moves_with_it_unless_it_was_deleted(sandbox: Sandbox) -> None:
     bench = Bench(sandbox)
     sandbox.git("checkout", "--quiet", "-b", "elsewhere")

@@ -22,6 +22,7 @@ STATE = ".intarsia"
 ROOT_MARK = "intarsia-root"
 OLDEST_GIT = (2, 38)
 STRAIGHT = 1000  # commits that are followed one by one
+_ON = "ref: refs/heads/"
 _UNUSUAL = re.compile(rb"(?i)worktree|include|bare\s*=(?!\s*false\b)")  # in a repository's configuration
 
 
@@ -176,12 +177,8 @@ class Repository:
 
     def head(self) -> str | None:
         """The commit that is checked out, if there is one."""
-        try:
-            at = _read(self.git_dir / "HEAD")
-        except (OSError, UnicodeDecodeError):
-            at = ""
-        if at.startswith("ref: refs/heads/") and not at.endswith(".invalid"):
-            return self.tip(at.removeprefix("ref: refs/heads/"))
+        if named := self._head_names():
+            return self.tip(named)
         return self.git.try_line("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
 
     def since(self, base: str, head: str) -> list[str] | None:
@@ -199,15 +196,19 @@ class Repository:
         return self.references.all()
 
     def checkout(self, branch: str) -> Path | None:
-        """The worktree of the user's that has this branch checked out."""
-        here = f"ref: refs/heads/{branch}"
+        """The worktree of the user's that has this branch checked out; git is asked unless it is plainly this one."""
+        if self._head_names() == branch:
+            return self.root
+        found = self.git.line("for-each-ref", "--format=%(worktreepath)", f"refs/heads/{branch}")
+        return Path(found) if found else None
+
+    def _head_names(self) -> str:
+        """The branch that is checked out here, where that is plain to see."""
         try:
-            if _read(self.git_dir / "HEAD") == here:
-                return self.root
-            linked = [place for place in (self.git_dir / "worktrees").glob("*") if _read(place / "HEAD") == here]
-            return Path(_read(linked[0] / "gitdir")).parent if linked else None
+            at = _read(self.git_dir / "HEAD")
         except (OSError, UnicodeDecodeError):
-            return None
+            return ""
+        return at.removeprefix(_ON) if at.startswith(_ON) and not at.endswith(".invalid") else ""
 
     def trees(self, *commits: str) -> list[str]:
         """The trees of commits, named in full."""
