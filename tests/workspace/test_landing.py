@@ -173,6 +173,20 @@ def test_the_branch_moves_only_from_where_the_candidate_was_made(sandbox: Sandbo
     assert not (sandbox.root / "False.txt").exists()
 
 
+def test_a_branch_that_was_set_back_in_a_shallow_clone_is_still_landed_on(sandbox: Sandbox) -> None:
+    for name in ("one", "two", "three"):
+        sandbox.commit(name, "1\n", name)
+    bench = Bench(sandbox)
+    work = bench.adds(1, **{"a.txt": "1\n"})
+    older = sandbox.git("rev-parse", "main~1")
+    (sandbox.root / ".git/shallow").write_text(f"{older}\n")
+    sandbox.git("reset", "--quiet", "--hard", older)
+    gone = sandbox.git("cat-file", "commit", older).splitlines()[1].split()[1]
+    (sandbox.root / ".git/objects" / gone[:2] / gone[2:]).unlink()
+    bench.land(work)
+    assert "a.txt" in sandbox.files()
+
+
 def test_a_broken_worktree_beside_it_hides_no_checkout(sandbox: Sandbox) -> None:
     bench = Bench(sandbox)
     sandbox.git("switch", "--quiet", "-c", "elsewhere")

@@ -182,10 +182,13 @@ class Repository:
         return self.git.try_line("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
 
     def since(self, base: str, head: str) -> list[str] | None:
-        """The commits since `base`, newest first; None where they do not follow one another straight."""
+        """The commits since `base`, newest first; None where not each has one parent, that is here too."""
         found: list[str] = []
         while head != base:
-            parents = self.objects.commit(head).parents
+            try:
+                parents = self.objects.commit(head).parents
+            except GitError:  # a shallow clone ends before
+                return None
             if len(parents) != 1 or len(found) == STRAIGHT:
                 return None
             found.append(head)
