@@ -9,7 +9,7 @@ import pytest
 
 from intarsia.errors import GitError
 from intarsia.workspace.git import Git
-from intarsia.workspace.objects import Entry, Store
+from intarsia.workspace.objects import LARGEST, Entry, Store
 from intarsia.workspace.packing import pack
 from tests.support.sandbox import Sandbox
 
@@ -74,6 +74,19 @@ def test_an_object_under_a_wrong_name_is_left_to_git(sandbox: Sandbox, pair: tup
     forged.write_bytes(zlib.compress(b"commit 3\0xyz"))
     assert Store(other / ".git/objects").get(head) is None
     assert pack(Store(other / ".git/objects"), [head]) is None
+
+
+def test_a_small_file_that_holds_a_huge_object_is_left_to_git(sandbox: Sandbox, pair: tuple[Path, Path]) -> None:
+    one, other = pair
+    (other / "zeros").write_bytes(bytes(LARGEST + 1))
+    commit(sandbox, other, "Huge")
+    store = Store(other / ".git/objects")
+    head, blob = (sandbox.git("rev-parse", name, cwd=other) for name in ("HEAD", "HEAD:zeros"))
+    assert (other / ".git/objects" / blob[:2] / blob[2:]).stat().st_size < LARGEST / 100
+    assert store.get(blob) is None
+    assert pack(store, [head]) is None
+    Git(other).send(Git(one), f"{head}\n")
+    assert sandbox.git("cat-file", "-s", blob, cwd=one) == str(LARGEST + 1)
 
 
 def test_a_tree_that_leads_out_of_the_checkout_is_refused(sandbox: Sandbox, pair: tuple[Path, Path]) -> None:

@@ -22,6 +22,8 @@ from intarsia.workspace.git import Git, end
 TREE = 0o40000
 MODULE = 0o160000
 PLAIN, EXECUTABLE = REGULAR = (0o100644, 0o100755)
+LARGEST = 32 * 1024 * 1024
+"""Bytes of an object that is read whole: a few of an agent's may make as many as it likes."""
 _KEPT = 4096
 
 
@@ -139,9 +141,10 @@ class Store:
         return any((self._objects / "pack").glob("*.pack"))
 
     def get(self, oid: str) -> tuple[bytes, bytes] | None:
-        """Kind and content of a loose object; None if it is not here, or not what its name says."""
+        """Kind and content of a loose object; None if it is not here, not what its name says, or large."""
         try:
-            whole = zlib.decompress((self._objects / oid[:2] / oid[2:]).read_bytes())
+            with (self._objects / oid[:2] / oid[2:]).open("rb") as file:
+                whole = zlib.decompressobj().decompress(file.read(LARGEST), LARGEST)
         except (OSError, zlib.error):
             return None
         head, _, data = whole.partition(b"\0")

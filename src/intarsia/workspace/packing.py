@@ -9,9 +9,8 @@ import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
 
-from intarsia.workspace.objects import Store, entries_of, parsed
+from intarsia.workspace.objects import LARGEST, Store, entries_of, parsed
 
-MOST_BYTES = 32 * 1024 * 1024
 _KINDS = {b"commit": 1, b"tree": 2, b"blob": 3}
 
 
@@ -26,7 +25,7 @@ def pack(store: Store, heads: Iterable[str]) -> bytes | None:
     packed, size = [], 0
     for kind, data in _reached(store, wanted):
         size += len(data)
-        if kind not in _KINDS or size > MOST_BYTES:
+        if kind not in _KINDS or size > LARGEST:
             return None
         packed.append(_header(_KINDS[kind], len(data)) + zlib.compress(data, 1))
     whole = b"PACK" + (2).to_bytes(4, "big") + len(packed).to_bytes(4, "big") + b"".join(packed)
