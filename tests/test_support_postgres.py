@@ -2,7 +2,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,9 @@ import psutil
 import psycopg
 import pytest
 
+from intarsia.agents.reaper import lives
 from tests.support.postgres import Server, fresh_directory, installed_package
+from tests.support.until import until
 
 STARTER = """
 import time
@@ -32,10 +33,6 @@ def tables(url: str) -> list[str]:
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
     return [str(name) for (name,) in rows]
-
-
-def is_gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_the_shared_server_answers(postgres_url: str) -> None:
@@ -64,7 +61,7 @@ def test_stop_ends_the_processes_and_removes_the_directory() -> None:
     family = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(recursive=True)]
     with psycopg.connect(server.url()):
         server.stop()
-    assert all(is_gone(process) for process in family)
+    until(lambda: not any(map(lives, family)))
     assert not server.directory.exists()
 
 
@@ -77,10 +74,7 @@ def test_the_server_ends_when_its_starter_is_killed() -> None:
     assert process.is_running()
     starter.kill()
     starter.communicate()
-    deadline = time.monotonic() + 15
-    while not (is_gone(process) and not Path(directory).exists()):
-        assert time.monotonic() < deadline, "the server outlived its starter"
-        time.sleep(0.05)
+    until(lambda: not lives(process) and not Path(directory).exists())
 
 
 def test_a_server_that_cannot_start_says_why() -> None:

@@ -27,6 +27,7 @@ from intarsia.agents.supervision import marked
 from intarsia.errors import ConfigError, InputError
 from intarsia.testing import ModelServer, Step, ToolCall
 from tests.agents.conftest import Stage
+from tests.support.processes import kill
 from tests.support.sandbox import Sandbox
 
 MODELS = {"anthropic": "anthropic:scripted", "openai": "openai:scripted"}
@@ -243,8 +244,7 @@ def test_a_killed_agent_leaves_a_conversation_that_goes_on(bench: Bench) -> None
     for event in bench.start(use("shell", command="sleep 60"), DONE).events():
         events.append(event)
         if not isinstance(event, Waiting | Conversation) and "shell" in str(event):
-            for process in marked(bench.stage.session):
-                process.kill()
+            kill(marked(bench.stage.session))
     assert end(events).outcome == "killed"
     id = next(event.id for event in events if isinstance(event, Conversation))
     again = bench.play(Step(text="Well."), conversation=id)

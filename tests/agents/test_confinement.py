@@ -18,6 +18,7 @@ from intarsia.agents.confinement import Confinement, unavailable
 from intarsia.agents.environment import MARKER
 from intarsia.agents.supervision import end_marked, marked
 from intarsia.errors import ConfigError, NotReady
+from tests.support.processes import command_line
 from tests.support.sandbox import Sandbox
 from tests.support.until import until
 
@@ -120,14 +121,14 @@ def test_how_it_ends_and_what_it_reads_and_prints_is_the_same(turn: Turn) -> Non
 def test_other_processes_are_out_of_sight_and_none_is_left(turn: Turn) -> None:
     script = f"kill -0 {os.getpid()} 2>/dev/null && echo seen; env -i setsid sleep 600 & true"
     assert run(turn, script, REQUIRED)[0] == TurnEnd("completed")
-    until(lambda: not any("sleep" in process.cmdline() for process in marked(turn.session)))
+    until(lambda: not any("sleep" in command_line(process) for process in marked(turn.session)))
 
 
 @real
 def test_it_is_found_and_ended_from_outside(turn: Turn) -> None:
     running = CommandDriver("sh -c 'echo begun; env -i setsid sleep 600'", "", REQUIRED).start(turn)
     until(lambda: turn.output_file.read_bytes() == b"begun\n")
-    until(lambda: any("sleep" in process.cmdline() for process in marked(turn.session)))
+    until(lambda: any("sleep" in command_line(process) for process in marked(turn.session)))
     running.stop()
     assert not marked(turn.session)
 

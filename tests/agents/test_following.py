@@ -19,6 +19,7 @@ from intarsia.agents.supervision import end_marked, marked
 from intarsia.testing import acp_agent
 from tests.agents.conftest import Script, Stage
 from tests.agents.test_claude import asked, begun, opening, result, uses, wants, words
+from tests.support.processes import command_line
 from tests.support.sandbox import Sandbox
 from tests.support.until import until
 
@@ -59,7 +60,7 @@ class Session:
 
     @property
     def programs(self) -> list[psutil.Process]:
-        return [each for each in marked(self.stage.session) if "wire_program.py" in " ".join(each.cmdline())]
+        return [each for each in marked(self.stage.session) if "wire_program.py" in " ".join(command_line(each))]
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_what_it_has_of_its_own_ends_with_it(session: Session) -> None:
     session.plays([{"shell": "sleep 600 >/dev/null 2>&1 &"}, *begun(), uses("Bash", command="ls"), result()])
     session.play("Do it.")
     assert session.following.stays
-    assert [each for each in marked(session.stage.session) if each.name() == "sleep"]
+    until(lambda: ["sleep", "600"] in map(command_line, marked(session.stage.session)))
 
 
 def test_it_stays_only_so_long(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import threading
@@ -39,6 +38,7 @@ from intarsia.agents.supervision import end_marked, marked
 from intarsia.errors import InputError
 from intarsia.testing import ModelServer, Step
 from tests.real_agents.programs import AgentProgram, ClaudeCode, Codex
+from tests.support.processes import kill
 from tests.support.sandbox import Sandbox
 from tests.support.until import until
 
@@ -269,8 +269,7 @@ def test_a_killed_agent_leaves_a_conversation_that_goes_on(bench: Bench) -> None
         events.append(event)
         if isinstance(event, ToolResult):
             bench.model.wait_for(turn.issue, 1)
-            for process in marked(bench.session):
-                process.send_signal(signal.SIGKILL)
+            kill(marked(bench.session))
     assert end(events).outcome == "killed"
     again = bench.play(bench.write("b.txt", "x"), DONE, conversation=conversation(events))
     assert conversation(again) == conversation(events)
