@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from intarsia.agents import Driver, Limits, Turn, TurnEnd, reaper
+from intarsia.agents import Driver, Limits, Turn, TurnEnd, reaper, starter
 from intarsia.agents.claude import ClaudeDriver
 from intarsia.agents.codex import CodexDriver
 from intarsia.agents.command import CommandDriver, Program
@@ -22,14 +22,13 @@ from intarsia.agents.environment import MARKER
 from intarsia.agents.supervision import end_marked, marked
 from tests.agents import test_claude, test_codex
 from tests.agents.conftest import Script, Stage
+from tests.support.processes import command_line, with_command
 from tests.support.sandbox import Sandbox
 from tests.support.until import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Only Linux has sub-reapers.")
 # Without environment, in a session of its own, its parent gone, nothing open, elsewhere: `{0}` is how it is known.
-ESCAPE = (
-    "env -i setsid sh -c 'cd /; exec >/dev/null 2>&1; setsid sh -c \"trap : TERM; while :; do sleep 0.{0}; done\" &'"
-)
+ESCAPE = 'env -i setsid sh -c \'cd /; exec >/dev/null 2>&1; setsid sh -c "trap \\"\\" TERM; exec sleep 600.{0}" &\''
 
 
 @pytest.fixture
@@ -49,12 +48,14 @@ def turn(tmp_path: Path) -> Iterator[Turn]:
 
 def escaped(digits: str) -> list[psutil.Process]:
     """Those that did it, wherever they are."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if words[:2] == ["sh", "-c"] and f"sleep 0.{digits};" in words[-1] and "setsid" not in words[-1]:
-            found.append(process)
-    return found
+    return with_command("sleep", f"600.{digits}")
+
+
+def the_one_that_escaped(digits: str) -> psutil.Process:
+    """It may still be on its way when its agent has ended."""
+    until(lambda: escaped(digits))
+    (process,) = escaped(digits)
+    return process
 
 
 def agent(folder: Path, digits: str, then: str) -> str:
@@ -66,7 +67,7 @@ def agent(folder: Path, digits: str, then: str) -> str:
 def test_what_escapes_by_all_means_is_found_and_ended(turn: Turn, tmp_path: Path, digits: str) -> None:
     running = CommandDriver(agent(tmp_path, digits, "echo bye")).start(turn)
     assert list(running.events())[-1] == TurnEnd("completed", "", "bye\n")
-    (process,) = escaped(digits)
+    process = the_one_that_escaped(digits)
     assert process in marked(turn.session)
     assert MARKER not in process.environ()
     end_marked(turn.session, grace=0.2)
@@ -114,7 +115,7 @@ def test_a_program_outlives_its_supervisor_and_what_it_left_is_found(turn: Turn,
     supervisor.wait()
     running = CommandDriver("true").adopt(turn)
     assert isinstance(running, Program)
-    (process,) = escaped(digits)
+    process = the_one_that_escaped(digits)
     assert process in marked(turn.session)
     running.stop()
     assert not escaped(digits)
@@ -134,7 +135,7 @@ list(CommandDriver(command).start(Turn(session, "it-1", 1, "", folder, folder, e
 def test_the_process_that_starts_agents_may_be_killed(turn: Turn) -> None:
     list(CommandDriver("true").start(turn).events())
     for child in psutil.Process().children():
-        if child.cmdline()[-1].endswith("starter.py"):
+        if command_line(child)[-1:] == [str(Path(starter.__file__))]:
             child.kill()
             child.wait()
     assert list(CommandDriver("echo again").start(turn).events())[-1] == TurnEnd("completed", "", "again\n")
@@ -150,7 +151,7 @@ def test_a_large_request_arrives_whole(turn: Turn, tmp_path: Path) -> None:
         output = {"output": sink.fileno(), "errors": sink.fileno()}
         exit_file = turn.exit_file
         held = reaper.start(argv, given=source.fileno(), exit_file=exit_file, cwd=tmp_path, env=turn.env, **output)
-    assert held.wait(10)
+    assert held.wait(60)
     assert held.code == 0
     assert turn.output_file.read_text(encoding="utf-8") == "100000 ['', 'ü\\n'] input\n"
     held.release()
@@ -174,7 +175,7 @@ def test_what_escapes_from_an_agent_that_asks_is_found_and_ended(stage: Stage, a
     end = list(driver(program).start(stage.turn()).events())[-1]
     assert isinstance(end, TurnEnd)
     assert end.outcome == "completed"
-    (process,) = escaped(digits)
+    process = the_one_that_escaped(digits)
     assert process in marked(stage.session)
     assert MARKER not in process.environ()
     end_marked(stage.session, grace=0.2)
@@ -208,8 +209,8 @@ def test_what_is_left_of_a_killed_supervisor_is_found_by_the_next(stage: Stage, 
     until(lambda: escaped(digits))
     supervisor.send_signal(signal.SIGKILL)
     supervisor.wait()
-    until(lambda: not [each for each in marked(stage.session) if "wire_program.py" in " ".join(each.cmdline())])
-    (process,) = escaped(digits)
+    until(lambda: not [each for each in marked(stage.session) if "wire_program.py" in " ".join(command_line(each))])
+    process = the_one_that_escaped(digits)
     assert process in marked(stage.session)
     end_marked(stage.session, grace=0.2)
     assert not escaped(digits)
@@ -228,10 +229,12 @@ list(ClaudeDriver(command=program).start(turn).events())
 
 
 @pytest.mark.parametrize(
-    ("then", "stage"), [("echo > x; git add x; git commit -qm x", "done"), ("sleep 600", "failed")]
+    ("then", "wall", "stage"), [("echo > x; git add x; git commit -qm x", 600, "done"), ("sleep 600", 1, "failed")]
 )
-def test_in_a_run_nothing_escapes(sandbox: Sandbox, tmp_path: Path, digits: str, then: str, stage: str) -> None:
+def test_in_a_run_nothing_escapes(
+    sandbox: Sandbox, tmp_path: Path, digits: str, then: str, wall: int, stage: str
+) -> None:
     sandbox.issue("it-1")
-    sandbox.call("run", "--agent", f"command: {agent(tmp_path, digits, then)}", env={"INTARSIA_LIMITS_WALL": "1"})
+    sandbox.call("run", "--agent", f"command: {agent(tmp_path, digits, then)}", env={"INTARSIA_LIMITS_WALL": str(wall)})
     assert sandbox.sessions("it-1")[0]["stage"] == stage
     assert not escaped(digits)
