@@ -9,7 +9,6 @@ import pytest
 from intarsia.kernel import leases
 from tests.run.test_crash import opened
 from tests.support.sandbox import Sandbox, adds
-from tests.support.until import until
 
 QUEUE = "land:main"
 COUNTED = "echo x >> ${INTARSIA_ROOT}/runs"
@@ -30,19 +29,24 @@ def free(box: Sandbox) -> None:
 
 
 def begin(box: Sandbox, files: dict[str, str], *args: str) -> subprocess.Popen[str]:
-    """One issue for each file, each with an agent of its own; all wait for the branch when this returns."""
+    """One issue for each file, each with an agent of its own; all stand in the line when this returns."""
     for number in range(1, len(files) + 1):
         box.issue(f"it-{number}")
     turns = {f"it-{number}": adds(name, text) for number, (name, text) in enumerate(files.items(), 1)}
-    run = box.start("run", "--agent", box.scenario(turns), "--agents", str(len(files)), *args)
-    until(lambda: [session["stage"] for session in box.sessions()].count("landing") == len(files))
-    return run
+    run = box.start("run", "--json", "--agent", box.scenario(turns), "--agents", str(len(files)), *args)
+    assert run.stdout is not None
+    waiting = 0
+    for said in run.stdout:
+        waiting += '"waiting for its turn"' in said
+        if waiting == len(files):
+            return run
+    raise AssertionError("The run is over.")
 
 
 def let_through(box: Sandbox, run: subprocess.Popen[str]) -> int:
     (box.root / "runs").unlink(missing_ok=True)
     free(box)
-    run.communicate(timeout=120)
+    run.communicate(timeout=300)
     return run.returncode
 
 
@@ -102,7 +106,7 @@ def test_what_is_in_the_way_of_one_is_not_in_the_way_of_the_others(gathered: San
 def test_a_run_that_is_stopped_leaves_the_line(gathered: Sandbox) -> None:
     run = begin(gathered, {"1.txt": "1\n", "2.txt": "2\n", "3.txt": "3\n"})
     run.terminate()
-    run.communicate(timeout=60)
+    run.communicate(timeout=300)
     assert {session["stage"] for session in gathered.sessions()} == {"parked"}
     free(gathered)
     gathered.ok("run", "--agent", gathered.scenario({}))

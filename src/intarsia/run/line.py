@@ -48,15 +48,22 @@ class Line:
         self._leading = False
         self._taken: list[Entry] = []
 
-    def land(self, entry: Entry, lead: Callable[[Callable[[], list[Entry]]], None], stopped: Callable[[], bool]) -> str:
+    def land(
+        self,
+        entry: Entry,
+        lead: Callable[[Callable[[], list[Entry]]], None],
+        stopped: Callable[[], bool],
+        standing: Callable[[], None],
+    ) -> str:
         """The commit with which it landed; raises what its problem is, or Aborted.
 
         `lead` is given how to take all that wait, and settles at least the first of them, or raises what keeps this
-        session from leading.
+        session from leading. `standing` is called when it stands in the line.
         """
         with self._moved:
             self._waiting.append(entry)
         try:
+            standing()
             while not entry.settled:
                 if self._begin():
                     try:

@@ -251,13 +251,13 @@ class Pipeline:
 
     def _land(self) -> None:
         self._turns.close()
-        self._report("landing", "waiting for its turn")
+        self._report("landing")
         work = Work(self._issue.id, self._row.id, self._issue.title, self._desk.base, self._desk.head)
         entry = Entry(work, self._claimed, self._desk.comparison(), self._unchecked, self._inherited)
         try:
             if not entry.tried:  # not while others wait for us in the queue
                 entry.comparison.settle(patient=True)
-            self._commit = self._context.line.land(entry, self._lander.lead, self._claimed.stopped)
+            self._commit = self._context.line.land(entry, self._lander.lead, self._claimed.stopped, self._waits)
             self._finish()
         except MergeConflict as conflict:
             explained = clashes.explain(conflict.clashes, lambda path: self._context.landing.issues_since(work, path))
@@ -270,6 +270,9 @@ class Pipeline:
             self._follow_up(nothing.message)
         except NotHeld as others:
             self._wait_for_others(others)
+
+    def _waits(self) -> None:
+        self._report("landing", "waiting for its turn")
 
     def _wait_for_others(self, others: NotHeld) -> None:
         """Return the work to its agent, who may as well bring it again as it is."""
