@@ -55,7 +55,7 @@ class Sandbox:
         return self.git("rev-parse", f"{at}^{{tree}}")
 
     def call(
-        self, *args: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 120
+        self, *args: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 300
     ) -> subprocess.CompletedProcess[str]:
         """Run `intarsia ARGS`; the caller looks at the exit code."""
         return subprocess.run(
@@ -123,6 +123,11 @@ def _inline(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {_inline(inner)}" for key, inner in value.items()) + "}"
     return json.dumps(value)
+
+
+def after(path: Path) -> Step:
+    """Go on as soon as there is such a file."""
+    return {"shell": f"until test -e '{path}'; do sleep 0.02; done"}
 
 
 def adds(name: str, text: str) -> list[list[Step]]:
