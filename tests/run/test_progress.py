@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 from rich.cells import cell_len
@@ -64,7 +65,8 @@ def test_a_running_session_is_one_line_that_says_who_does_what(width: int) -> No
     lines = [line for line in captured.get().splitlines() if "ia-" in line]
     assert len(lines) == 3
     for number, line in enumerate(lines):
-        assert all(part in line for part in (f"ia-{number}", "Parse dates", "working", "0 s", "claude", "writes a.py"))
+        assert all(part in line for part in (f"ia-{number}", "Parse dates", "working", "claude", "writes a.py"))
+        assert re.search(r"\b\d+ s\b", line)
 
 
 def test_more_sessions_than_lines_are_counted() -> None:
@@ -99,10 +101,10 @@ def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_plain_lines_tell_every_change_once(capsys: pytest.CaptureFixture[str]) -> None:
     play(PlainReporter())
-    lines = [line[20:] for line in capsys.readouterr().out.splitlines()]
+    lines = [re.sub(r"after \d+\.\d s", "after a while", line[20:]) for line in capsys.readouterr().out.splitlines()]
     assert [line.split(":")[0] for line in lines[:7]] == [
         "started with an-agent-with-a-long-name", "checking", "told", "started with agent", "landing",
-        "done after 0.0 s", "Finishing what runs.",
+        "done after a while", "Finishing what runs.",
     ]  # fmt: skip
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.run.test_crash import finish
 from tests.support.sandbox import Sandbox, Step, adds
 from tests.support.until import until
 
@@ -56,11 +55,9 @@ def changed(*names: str) -> str:
 
 
 def stop(run: subprocess.Popen[str]) -> None:
-    """Ctrl-C, again and again until it is heard: two at once may be one."""
-    while run.poll() is None:
-        run.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            run.wait(0.3)
+    """Once only: at the third Ctrl-C it would take nothing out of the tree."""
+    run.terminate()
+    finish(run, 130)
 
 
 def remembered(sandbox: Sandbox) -> dict[str, int]:
