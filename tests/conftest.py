@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from intarsia.clock import ManualClock
 from intarsia.kernel import Database
@@ -21,6 +22,10 @@ GIT_CONFIG = """\
     defaultBranch = main
 """
 SERVER = pytest.StashKey[Server]()
+
+# How long an example takes says more of the machine than of us.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

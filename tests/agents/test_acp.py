@@ -29,6 +29,7 @@ from intarsia.agents import (
     Unenforced,
     Usage,
     Waiting,
+    acp_opening,
 )
 from intarsia.agents.acp import AcpDriver, AcpTurn
 from intarsia.agents.acp_agents import AGENTS, AcpAgent
@@ -473,7 +474,10 @@ def test_one_that_is_gone_or_can_not_be_resumed_is_begun_anew(stage: Stage, like
     assert len(calls(stage, "session/new")) == 1
 
 
-def test_what_is_told_late_of_a_conversation_is_not_taken_for_work(stage: Stage) -> None:
+def test_what_is_told_late_of_a_conversation_is_not_taken_for_work(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acp_opening, "QUIET", 3.0)  # thirty times as long as it pauses between two words
     step = {"toolCallId": "old", "kind": "edit", "title": "Edit", "status": "completed"}
     late = [
         {"sessionUpdate": "tool_call", **step},

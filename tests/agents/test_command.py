@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from intarsia.agents.command import CommandDriver
 from intarsia.agents.environment import MARKER, base
 from intarsia.agents.supervision import end_marked, marked
 from intarsia.errors import ConfigError, NotReady
+from tests.support.until import until
 
 MakeTurn = Callable[..., Turn]
 
@@ -112,7 +112,7 @@ def test_another_supervisor_follows_a_living_program_to_its_end(make_turn: MakeT
     go = tmp_path / "go"
     driver = shell(f"echo begun; until [ -e {go} ]; do sleep 0.02; done; echo over; exit 5")
     driver.start(turn)
-    wait_for(lambda: turn.output_file.read_text() == "begun\n")
+    until(lambda: turn.output_file.read_text() == "begun\n")
     adopted = CommandDriver("true").adopt(turn)
     assert adopted is not None
     events = adopted.events()
@@ -124,7 +124,7 @@ def test_another_supervisor_follows_a_living_program_to_its_end(make_turn: MakeT
 def test_another_supervisor_learns_how_a_program_ended_unwatched(make_turn: MakeTurn) -> None:
     turn = make_turn()
     shell("echo done").start(turn)
-    wait_for(turn.exit_file.exists)
+    until(turn.exit_file.exists)
     adopted = CommandDriver("true").adopt(turn)
     assert adopted is not None
     assert list(adopted.events())[-1] == TurnEnd("completed", "", "done\n")
@@ -132,13 +132,6 @@ def test_another_supervisor_learns_how_a_program_ended_unwatched(make_turn: Make
 
 def test_there_is_nothing_to_adopt_without_a_process_or_a_result(make_turn: MakeTurn) -> None:
     assert CommandDriver("true").adopt(make_turn()) is None
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("command", ["", "  ", "sh -c 'unclosed"])

@@ -7,6 +7,7 @@ import secrets
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -119,10 +120,11 @@ def test_each_issue_has_its_turns_and_a_star_stands_for_the_others(play: Play) -
     assert said == ["1", "2", "", "any"]
 
 
-def test_waiting_goes_on_telling_that_it_lives(play: Play) -> None:
-    events = play(steps("{wait = 0.3}"))
-    assert len([event for event in events if isinstance(event, Waiting)]) >= 3
-    assert end(events).outcome == "completed"
+def test_waiting_goes_on_telling_that_it_lives(play: Play, tmp_path: Path, session: str) -> None:
+    assert end(play(steps("{wait = 0.01}"))).outcome == "completed"
+    running = driver(tmp_path, steps("{wait = 600}")).start(turn(tmp_path, session))
+    assert all(isinstance(event, Waiting) for event in islice(running.events(), 4))
+    running.stop()
 
 
 def test_a_stopped_turn_leaves_no_process(tmp_path: Path, session: str) -> None:

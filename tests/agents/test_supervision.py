@@ -32,10 +32,7 @@ def start(session: str, command: str, output: Path, **env: str) -> subprocess.Po
     """A shell with the session's marker; returns when it printed a line."""
     argv = ["/bin/sh", "-c", command]
     process = spawn(argv, cwd=output.parent, env={**os.environ, MARKER: session, **env}, output=output)
-    deadline = time.monotonic() + 10
-    while "\n" not in output.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: "\n" in output.read_text())
     return process
 
 
@@ -43,39 +40,37 @@ def test_every_marked_process_is_found_wherever_it_went(session: str, tmp_path: 
     daemon = "setsid sh -c 'echo ready; exec sleep 600' & sleep 600 & wait"
     process = start(session, daemon, tmp_path / "log", INTARSIA_ROLE="agent")
     other = start(session + "0", "echo ready; exec sleep 600", tmp_path / "other")
-    deadline = time.monotonic() + 10
-    while len(marked(session)) < 3:
-        assert time.monotonic() < deadline
+    until(lambda: len(marked(session)) == 3)
     assert len(marked(session, "agent")) == 3
     assert marked(session, "check") == []
     assert len(marked_sessions()[session]) == 3
     assert end_marked(session) == 3
-    process.wait(10)
+    process.wait(60)
     assert marked(session) == []
     assert other.poll() is None
     assert end_marked(session + "0") == 1
-    assert other.wait(10) == -signal.SIGTERM
+    assert other.wait(60) == -signal.SIGTERM
 
 
 def test_what_forgets_its_environment_is_found_below_what_does_not(session: str, tmp_path: Path) -> None:
     process = start(session, "env -i sleep 600 & echo ready; wait", tmp_path / "log")
     until(lambda: len(marked(session)) == 2)
     assert end_marked(session) == 2
-    assert process.wait(10) == -signal.SIGTERM
+    assert process.wait(60) == -signal.SIGTERM
 
 
 def test_those_that_ignore_sigterm_are_killed_after_the_grace(session: str, tmp_path: Path) -> None:
     process = start(session, IGNORES_TERM, tmp_path / "log")
     started = time.monotonic()
     assert end_marked(session, grace=0.5) >= 1
-    assert 0.4 < time.monotonic() - started < 5
-    assert process.wait(10) == -signal.SIGKILL
+    assert time.monotonic() - started > 0.4
+    assert process.wait(60) == -signal.SIGKILL
 
 
 def test_output_is_appended_and_input_is_empty(session: str, tmp_path: Path) -> None:
     (tmp_path / "log").write_text("before\n")
     process = start(session, "cat; echo out; echo err >&2", tmp_path / "log")
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert (tmp_path / "log").read_text() == "before\nout\nerr\n"
     assert os.getpgid(0) != process.pid
 
@@ -126,10 +121,7 @@ def test_a_turn_that_passes_a_limit_or_is_interrupted_is_stopped(limits: Limits,
 
 
 def test_an_agent_whose_tool_runs_is_not_idle() -> None:
-    limits = Limits(wall=2, idle=1, output=1)
-    assert (
-        watch(Scripted([ToolUse("t", "make")], forever=True), limits, lambda _: None, lambda: False).outcome
-        == "timeout"
-    )
-    done: list[AgentEvent] = [ToolUse("t", "make"), ToolResult("t", ok=True)]
-    assert watch(Scripted(done, forever=True), limits, lambda _: None, lambda: False).outcome == "idle"
+    busy: list[AgentEvent] = [ToolUse("t", "make")]
+    for events, wall, outcome in ((busy, 2, "timeout"), ([*busy, ToolResult("t", ok=True)], 600, "idle")):
+        limits = Limits(wall=wall, idle=1, output=1)
+        assert watch(Scripted(events, forever=True), limits, lambda _: None, lambda: False).outcome == outcome

@@ -39,7 +39,7 @@ class Recorder:
         notes.mkdir()
         env = {"PATH": str(self._bin), "HOME": "/h", "NOTES": str(notes)}
         subprocess.run(
-            ["bash", "-c", line], cwd=self._folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=20
+            ["bash", "-c", line], cwd=self._folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=120
         )
         return [note.read_text(errors="replace").split("\x1f") for note in notes.iterdir()]
 
@@ -67,7 +67,7 @@ def _command(chance: random.Random, depth: int) -> str:
             f"bash <<E\n{name} x\nE\n{name}",
             f"cat <<'E' | sh\n{name} 'x'\nE\n{name}",
             f"cat <<-E\n\t$({name} x)\n\tE\n{name}",
-            f"env A=b timeout 5 {name} y",
+            f"env A=b timeout 60 {name} y",
             f"eval '{name} z'",
             f"A=1 command {name}",
             f"sh -c '{name} \"$@\"' x y",

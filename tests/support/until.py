@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def until(true: Callable[[], object], seconds: float = 30) -> None:
+def until(true: Callable[[], object], seconds: float = 60) -> None:
     """Return as soon as this holds; fail when that takes too long."""
     deadline = time.monotonic() + seconds
     while not true():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -192,10 +193,12 @@ def test_wrappers_in_wrappers_hide_nothing(prefixes: list[str], around: str, com
     assert not verdict(command).allowed
 
 
-@settings(max_examples=300, deadline=1_000)
+@settings(max_examples=300)
 @given(st.text(alphabet="git stash rm-f/~$(){}[]<>|&;'\"`\\\n=*#!x0E,.@", max_size=80))
-def test_whatever_is_written_there_is_an_answer(command: str) -> None:
+def test_whatever_is_written_there_is_an_answer_soon(command: str) -> None:
+    started = time.thread_time()  # of this thread's own work, however busy the machine is
     assert verdict(command).allowed in (True, False)
+    assert time.thread_time() - started < 10
 
 
 @pytest.mark.parametrize(
