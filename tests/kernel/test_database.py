@@ -261,7 +261,7 @@ def drop_connections(url: str, database: Database) -> None:
         row = tx.one("SELECT pg_backend_pid() AS pid")
     assert row
     with psycopg.connect(url, autocommit=True) as administrator:
-        administrator.execute("SELECT pg_terminate_backend(%s, 5000)", [row["pid"]])
+        administrator.execute("SELECT pg_terminate_backend(%s, 60000)", [row["pid"]])
 
 
 def test_a_dropped_connection_is_opened_again(postgres_url: str) -> None:
@@ -281,7 +281,7 @@ def test_a_connection_dropped_within_a_transaction_loses_all_of_it(postgres_url:
         row = tx.one("SELECT pg_backend_pid() AS pid")
         assert row
         with psycopg.connect(postgres_url, autocommit=True) as administrator:
-            administrator.execute("SELECT pg_terminate_backend(%s, 5000)", [row["pid"]])
+            administrator.execute("SELECT pg_terminate_backend(%s, 60000)", [row["pid"]])
         issues.create(tx, Draft("lost too"), "test")
     add(database, "kept")
     assert titles(database) == ["kept"]

@@ -17,7 +17,7 @@ from intarsia.kernel.issues import Draft
 from intarsia.kernel.messages import Message, NothingCame
 from tests.support.dump import dump
 
-LONG = 30.0
+LONG = 60.0
 
 
 @pytest.fixture
@@ -323,7 +323,7 @@ def waiting(database: Database, reader: str) -> Iterator[tuple[Watched, Future[l
     """Somebody who waits on a connection of its own."""
     own = Watched(database.url, database.project)
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(messages.wait, own, reader, LONG, 10)
+        future = pool.submit(messages.wait, own, reader, 4 * LONG, 10)
         assert own.waits.wait(LONG)
         yield own, future
     own.close()
@@ -338,12 +338,10 @@ def test_what_is_there_already_is_not_waited_for(team: Database) -> None:
 def test_a_waiter_wakes_when_a_message_comes(
     team: Database, monkeypatch: pytest.MonkeyPatch, same_process: bool
 ) -> None:
-    monkeypatch.setattr(messages, "RECHECK", LONG)  # so that only the wake-up can be in time
+    monkeypatch.setattr(messages, "RECHECK", 4 * LONG)  # so that only the wake-up can be in time
     with waiting(team, "bob") as (own, future):
-        start = time.monotonic()
         send(own if same_process else team, "alice", "bob", "wake up")
         assert [m.body for m in future.result(LONG)] == ["wake up"]
-        assert time.monotonic() - start < LONG / 4
 
 
 def test_a_waiter_sleeps_through_what_is_for_others_or_by_itself(team: Database) -> None:
@@ -359,7 +357,7 @@ def test_waiting_ends_when_nothing_comes(team: Database) -> None:
     start = time.monotonic()
     with pytest.raises(NothingCame) as over:
         messages.wait(team, "bob", 0.2, 10)
-    assert 0.2 <= time.monotonic() - start < LONG / 4
+    assert time.monotonic() - start >= 0.2
     assert over.value.exit_code == 1
 
 

@@ -50,8 +50,11 @@ class Request(Struct):
 
     @property
     def held(self) -> tuple[float, float] | None:
-        """When it held for certain: a killed holder up to its expiry, and nobody longer than that."""
-        if self.begin is None:
+        """When it held for certain: a killed holder up to its expiry, and nobody longer than that.
+
+        Never, if it got no turn to write down that it began before that was over.
+        """
+        if self.begin is None or self.begin >= self.expires:
             return None
         return self.begin, min(self.expires, self.end if self.end is not None else self.expires)
 
@@ -129,7 +132,7 @@ def _overlaps(history: list[Request]) -> Iterator[tuple[Request, Request]]:
 def _steps_back(history: list[Request]) -> Iterator[tuple[Request, Request]]:
     """Grants in the order in which they began: none may have a smaller token than one before that it conflicts with."""
     greatest: dict[tuple[str, str], Request] = {}
-    for one in sorted((one for one in history if one.begin is not None), key=lambda one: one.begin or 0):
+    for one in sorted((one for one in history if one.held), key=lambda one: one.begin or 0):
         seen = {other.token: other for other in greatest.values() if other.token >= one.token and conflict(one, other)}
         yield from ((other, one) for other in seen.values())
         for want in one.wants.items():

@@ -1,8 +1,8 @@
 """A process that takes, holds and gives back leases at random, and writes down when; see `history`.
 
-    python -m tests.support.lease_worker URL PROJECT SESSION SEED FOLDER SECONDS GRANTS
+    python -m tests.support.lease_worker URL PROJECT SESSION SEED FOLDER GRANTS
 
-After so many GRANTS it kills itself while it holds one (0: never).
+After so many GRANTS it kills itself while it holds one (0: never). It ends when there is a file `over` in the folder.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class Worker:
     def __init__(self, database: Database, session: str, seed: str, folder: Path, dies_after: int) -> None:
         self._database, self._session, self._dies_after = database, session, dies_after
         self._random = random.Random(seed)
+        self._over = folder / "over"
         self._file = os.open(folder / f"{session}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._asked = self._granted = 0
 
-    def work(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
+    def work(self) -> None:
+        while not self._over.exists():
             self._round()
 
     def _round(self) -> None:
@@ -96,10 +96,10 @@ class Worker:
 
 
 def main() -> None:
-    url, project, session, seed, folder, seconds, dies_after = sys.argv[1:]
+    url, project, session, seed, folder, dies_after = sys.argv[1:]
     line.WAITER_TTL, line.SIGN_OF_LIFE = 1.0, 0.2  # the killed in the line hold up all the others for as long
     database = Database(url, project)
-    Worker(database, session, seed, Path(folder), int(dies_after)).work(float(seconds))
+    Worker(database, session, seed, Path(folder), int(dies_after)).work()
     database.close()
 
 

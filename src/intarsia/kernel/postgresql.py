@@ -40,6 +40,7 @@ SESSION = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "3s",
 }
+LISTENING_SECONDS = 0.2  # at once, as the others who wait on the connection do it one after another
 QUIET_SECONDS = 2  # after which a client must make sure that it was not dropped
 # Lets also the dead leave a queue for a lock; not every system that a server runs on can do it.
 CHECK_CLIENT = "SET client_connection_check_interval TO '500ms'"
@@ -194,7 +195,7 @@ class PostgreSQL:
             if self._heard != seen or self._listener is None:
                 return
             try:
-                for notice in self._listener.notifies(timeout=min(seconds, 0.2), stop_after=1):
+                for notice in self._listener.notifies(timeout=min(seconds, LISTENING_SECONDS), stop_after=1):
                     self._heard += notice.payload == project
             except self._errors:
                 self._listener.close()
