@@ -47,7 +47,7 @@ class Impostor(socketserver.ThreadingTCPServer):
 
     def finish_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
         self.connections += 1
-        request.settimeout(10)
+        request.settimeout(60)
         said = received(request)
         self.got += said
         answer = self._answer(said)

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import psutil
@@ -21,6 +20,7 @@ from intarsia.errors import Held, StaleLease
 from intarsia.kernel import Database, events, leases
 from intarsia.outside import sync as outbound
 from intarsia.outside.sync import Batch, Status
+from tests.support.until import until
 
 NAME = "tracker"
 
@@ -54,13 +54,6 @@ def take(database: Database, sync: Sync) -> Batch:
 
 def python(code: str) -> str:
     return f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}"
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline, path
-        time.sleep(0.01)
 
 
 SAVES = Sync(command="cat >> out.jsonl")
@@ -135,26 +128,31 @@ def test_after_so_many_failures_it_stops_until_it_is_retried(
 
 
 @pytest.mark.parametrize(
-    ("command", "problem"),
+    ("command", "limit", "problem"),
     [
-        ("exit 7", "It exited with 7."),
-        ("kill -9 $$", "It exited with -9."),
-        ("sleep 60 & sleep 60", "It took longer than 1 s."),
-        ("no-such-program", "It exited with 127."),
-        (python("import sys; sys.stdout.write('x' * 40_000_000); sys.stdout.flush(); input()"), "It printed more than"),
+        ("exit 7", 60, "It exited with 7."),
+        ("kill -9 $$", 60, "It exited with -9."),
+        ("sleep 60 & sleep 60", 1, "It took longer than 1 s."),
+        ("no-such-program", 60, "It exited with 127."),
+        (
+            python("import sys; sys.stdout.write('x' * 40_000_000); sys.stdout.flush(); input()"),
+            60,
+            "It printed more than",
+        ),
     ],
 )
 def test_what_fails_is_named_and_nothing_is_left_running(
-    database: Database, tmp_path: Path, command: str, problem: str
+    database: Database, tmp_path: Path, command: str, limit: int, problem: str
 ) -> None:
     happen(database)
-    done = outbound.deliver(database, NAME, Sync(command=command, timeout=1), tmp_path)
+    done = outbound.deliver(database, NAME, Sync(command=command, timeout=limit), tmp_path)
     assert done.problem.startswith(problem)
     assert done.cursor == 0
-    assert all_ended(database)
+    until(lambda: not left_over(database))
 
 
 def left_over(database: Database) -> list[psutil.Process]:
+    """Who was killed is gone a moment later."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -163,14 +161,6 @@ def left_over(database: Database) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
-
-
-def all_ended(database: Database) -> bool:
-    """Who was killed is gone a moment later."""
-    deadline = time.monotonic() + 10
-    while left_over(database) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not left_over(database)
 
 
 def test_a_command_may_ignore_what_it_is_given(database: Database, tmp_path: Path) -> None:
@@ -201,7 +191,7 @@ def test_two_at_once_never_hand_over_the_same(database: Database, database_url: 
     thread = threading.Thread(target=outbound.deliver, args=(other, NAME, sync, tmp_path))
     thread.start()
     try:
-        wait_for(tmp_path / "began")
+        until((tmp_path / "began").exists)
         assert status(database, sync).state == "running"
         with pytest.raises(Held):
             outbound.deliver(database, NAME, sync, tmp_path)
@@ -231,11 +221,24 @@ def test_the_lease_is_renewed_while_the_command_runs(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbound, "RENEWAL", 0.05)
-    monkeypatch.setattr(outbound, "LEASE", 1)
-    real = Database(database.url, database.project)
-    happen(real)
-    assert outbound.deliver(real, NAME, Sync(command="sleep 1.5"), tmp_path).state == "current"
-    real.close()
+    here, there = (Database(database.url, database.project) for _ in range(2))
+    happen(here)
+    sync, done = Sync(command="until test -e go; do sleep 0.02; done"), list[Status]()
+    thread = threading.Thread(target=lambda: done.append(outbound.deliver(there, NAME, sync, tmp_path)))
+    thread.start()
+    until(lambda: end_of_lease(here))
+    first = end_of_lease(here)
+    until(lambda: end_of_lease(here) > first)
+    (tmp_path / "go").touch()
+    thread.join()
+    assert [status.state for status in done] == ["current"]
+    for each in (here, there):
+        each.close()
+
+
+def end_of_lease(database: Database) -> float:
+    with database.read() as tx:
+        return max((lease.expires for lease in leases.on(tx, outbound.resource(NAME))), default=0.0)
 
 
 def test_a_taken_lease_ends_the_command(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,13 +258,13 @@ def test_a_taken_lease_ends_the_command(database: Database, tmp_path: Path, monk
 
     thread = threading.Thread(target=run)
     thread.start()
-    wait_for(tmp_path / "began")
+    until((tmp_path / "began").exists)
     with database.transaction() as tx:
         (lease,) = leases.on(tx, outbound.resource(NAME))
         leases.drop(tx, lease)
-    thread.join(30)
+    thread.join(60)
     assert [type(problem) for problem in problems] == [StaleLease]
-    assert all_ended(database)
+    until(lambda: not left_over(database))
     assert status(database, sync).cursor == 0
 
 
@@ -279,7 +282,7 @@ database = Database({database_url!r}, {database.project!r}, ManualClock())
 sync.deliver(database, {NAME!r}, Sync(command="cat >> out.jsonl; touch began; sleep 600"), Path({str(tmp_path)!r}))
 """
     process = subprocess.Popen([sys.executable, "-c", code])
-    wait_for(tmp_path / "began")
+    until((tmp_path / "began").exists)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     with pytest.raises(Held):
@@ -288,7 +291,7 @@ sync.deliver(database, {NAME!r}, Sync(command="cat >> out.jsonl; touch began; sl
     clock.advance(outbound.LEASE + 1)
     ids = all_ids(database)
     assert outbound.deliver(database, NAME, SAVES, tmp_path).state == "current"
-    assert all_ended(database)  # the command of the one that was killed does not run beside ours
+    until(lambda: not left_over(database))  # the command of the one that was killed does not run beside ours
     assert got(tmp_path) == ids + ids  # twice, with the same ids
 
 
@@ -304,7 +307,7 @@ def test_an_interruption_gives_the_batch_back_and_is_no_failure(
     happen(database)
     with pytest.raises(KeyboardInterrupt):
         outbound.deliver(database, NAME, Sync(command="sleep 600"), tmp_path)
-    assert all_ended(database)
+    until(lambda: not left_over(database))
     found = status(database, SAVES)
     assert (found.state, found.failures) == ("behind", 0)
     assert outbound.deliver(database, NAME, SAVES, tmp_path).state == "current"

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
@@ -29,7 +28,8 @@ SCRIPTS: dict[str, list[Json]] = {
     "other": [{"text": "Another script."}],
     "busy": [{"http": 529, "times": 2, "headers": {"retry-after": "1"}, "text": "At last."}],
     "down": [{"http": 500, "times": 0}],
-    "slow": [{"delay": 0.3, "text": "Late."}],
+    "slow": [{"delay": 0.1, "text": "Late."}],
+    "slower": [{"delay": 600, "text": "Later."}],
     "hung": [{"hang": True}],
     "cut": [{"text": "This will not be said in full.", "cut": True}],
 }
@@ -187,7 +187,7 @@ def send(
     server: ModelServer, path: str, body: Json | None = None, method: str = "POST", **headers: str
 ) -> HTTPResponse:
     host = server.url.removeprefix("http://")
-    connection = HTTPConnection(host, timeout=10)
+    connection = HTTPConnection(host, timeout=60)
     connection.request(method, path, json.dumps(body) if body is not None else None, headers)
     return connection.getresponse()
 
@@ -295,14 +295,17 @@ def test_an_error_may_last_for_ever(server: ModelServer, api: Api) -> None:
 
 
 def test_a_delay_holds_up_nobody_else(fresh_server: ModelServer, api: Api) -> None:
-    late: list[str] = []
-    waiting = threading.Thread(target=lambda: late.append(said(fresh_server, api, "[[script:slow]]")))
+    assert said(fresh_server, api, "[[script:slow]]") == "Late."
+    late: list[int] = []
+    path, body = api.path, api.body("[[script:slower]]")
+    waiting = threading.Thread(target=lambda: late.append(send(fresh_server, path, body).status))
     waiting.start()
-    fresh_server.wait_for("slow")
+    fresh_server.wait_for("slower")
     assert said(fresh_server, api, "[[script:other]]") == "Another script."
     assert late == []
+    fresh_server.stop()
     waiting.join()
-    assert late == ["Late."]
+    assert late == [500]
 
 
 def test_an_answer_may_wait_until_others_have_asked(fresh_server: ModelServer, api: Api) -> None:
@@ -313,7 +316,7 @@ def test_an_answer_may_wait_until_others_have_asked(fresh_server: ModelServer, a
     fresh_server.wait_for("one")
     assert answers == []
     assert "second" in said(fresh_server, api, "[[script:other]]")
-    waiting.join(10)
+    waiting.join(60)
     assert "first" in answers[0]
 
 
@@ -325,7 +328,7 @@ def test_a_cut_breaks_off_in_the_middle(server: ModelServer, api: Api) -> None:
 
 
 def test_stop_breaks_off_what_hangs_and_frees_the_port(api: Api) -> None:
-    threads = threading.active_count()
+    before = {*threading.enumerate()}
     with ModelServer(SCRIPTS) as server:
         port = int(server.url.rsplit(":", 1)[1])
         answers: list[int] = []
@@ -334,13 +337,11 @@ def test_stop_breaks_off_what_hangs_and_frees_the_port(api: Api) -> None:
         )
         waiting.start()
         server.wait_for("hung")
-        began = time.monotonic()
-    waiting.join(10)
+    waiting.join(60)
     assert answers == [500]
-    assert time.monotonic() - began < 5
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port)).close()
-    assert threading.active_count() == threads
+    assert {*threading.enumerate()} <= before
 
 
 def test_probes_of_the_agents_are_answered(fresh_server: ModelServer) -> None:
@@ -383,7 +384,7 @@ def test_it_runs_by_hand(tmp_path: Path) -> None:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().split("ANTHROPIC_BASE_URL=")[1].split(";")[0]
-            connection = HTTPConnection(url.removeprefix("http://"), timeout=10)
+            connection = HTTPConnection(url.removeprefix("http://"), timeout=60)
             connection.request("POST", "/v1/messages", json.dumps(Anthropic().body("[[script:other]]")))
             assert Anthropic().text(json.load(connection.getresponse())) == "Another script."
             connection.close()
