@@ -10,7 +10,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from intarsia.kernel import Database, issues
 from intarsia.kernel.issues import Draft
 from tests.support.disk import Disk
 from tests.support.sandbox import Sandbox, adds
+from tests.support.until import until
 
 SCRIPT = "script: nowhere.toml"
 PROGRAM = f"{shlex.quote(sys.executable)} -m intarsia"
@@ -303,7 +303,7 @@ def test_a_follower_of_the_log_gets_every_event_once_until_it_is_stopped(sandbox
     sandbox.ok("issue", "close", "it-1")
     events = [first, *(json.loads(follower.stdout.readline()) for _ in range(2))]
     follower.send_signal(signal.SIGINT)
-    rest, _ = follower.communicate(timeout=30)
+    rest, _ = follower.communicate(timeout=300)
     assert [(event["kind"], event["issue"]) for event in events] == [
         ("issue_created", "it-1"),
         ("issue_created", "it-2"),
@@ -404,10 +404,10 @@ def test_a_disk_that_fills_up_during_a_run(tmp_path: Path, disk: Disk, database_
         sandbox.issue(issue)
     agent = sandbox.scenario(scripts)
     run = sandbox.start("run", "--agent", agent, "--agents", "2")
-    wait_until(there.exists)
+    until(there.exists)
     disk.fill()
     go.touch()
-    output, _ = run.communicate(timeout=60)
+    output, _ = run.communicate(timeout=300)
     assert run.returncode == 2, output
     assert "Traceback" not in output
     assert output.count("intarsia: ") == 1, output
@@ -421,10 +421,3 @@ def test_a_disk_that_fills_up_during_a_run(tmp_path: Path, disk: Disk, database_
     assert [len(sandbox.sessions(issue)) for issue in scripts] == [1, 1, 1]
     assert not local or intact(sandbox.root)
     assert sandbox.git("status", "--porcelain") == ""
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

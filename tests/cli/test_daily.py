@@ -130,7 +130,7 @@ def race(team: Sandbox, *args: str, env: dict[str, str]) -> list[int]:
         started: list[subprocess.Popen[str]] = [team.start("daily", *args, "--date", DATE, env=env) for _ in range(20)]
     database.close()
     for process in started:
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=300)
         assert "Traceback" not in said
     return [process.returncode for process in started]
 

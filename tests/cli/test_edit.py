@@ -31,7 +31,7 @@ class Session:
             cwd=self._sandbox.root / cwd,
             env={**self._sandbox.env, **self._env},
             capture_output=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 
@@ -55,7 +55,7 @@ def start(sandbox: Sandbox, kind: str, *issues: str) -> subprocess.Popen[str]:
     sandbox.commit("src/a.py", CODE, "Code")
     for issue in issues:
         sandbox.issue(issue)
-    run = sandbox.start("run", "--agent", sandbox.scenario({issue: [[{"wait": 120}]] for issue in issues}))
+    run = sandbox.start("run", "--agent", sandbox.scenario({issue: [[{"hang": True}]] for issue in issues}))
     until(lambda: all(_works(sandbox, issue) for issue in issues))
     return run
 
@@ -200,13 +200,13 @@ def test_a_confined_agent_commits_by_its_own_git(sandbox: Sandbox) -> None:
     """Hooks that it wrote would run outside of what confines it."""
     sandbox.commit("intarsia.toml", "[run]\nconfine = 'on'\n", "Configure")
     sandbox.issue("it-1")
-    run = sandbox.start("run", "--agent", "command: sh -c 'echo begun; sleep 120'")
+    run = sandbox.start("run", "--agent", "command: sh -c 'echo begun; sleep 600'")
     try:
-        until(lambda: bool(sandbox.sessions("it-1")) and bool(sandbox.sessions("it-1")[0]["workspace"]))
+        until(lambda: _works(sandbox, "it-1"))
         done = Session(sandbox, "it-1").call("commit", "-m", "x")
     finally:
         run.terminate()  # with its agent, which would outlive a supervisor that is killed
-        run.communicate(timeout=60)
+        run.communicate(timeout=300)
     assert done.returncode == 1 and "git commit -m" in done.stderr.decode()
 
 

@@ -112,9 +112,9 @@ def test_who_has_not_joined_can_not_write_or_read(sandbox: Sandbox) -> None:
 
 
 def test_waiting_ends_when_a_message_comes(team: Sandbox) -> None:
-    waiter = team.start("message", "wait", "--timeout", "60", env=BOB)
+    waiter = team.start("message", "wait", "--timeout", "300", env=BOB)
     send(team, ALICE, "--to", "bob", "come")
-    said, _ = waiter.communicate(timeout=60)
+    said, _ = waiter.communicate(timeout=300)
     assert (waiter.returncode, "come" in said) == (0, True)
     assert team.json("message", "ack", env=BOB)["count"] == 1
 

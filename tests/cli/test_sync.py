@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
-from pathlib import Path
 
 import pytest
 
 from tests.support.sandbox import Sandbox
+from tests.support.until import until
 
 WORKING = "cat >> out.jsonl"
 REPAIRABLE = "cat >> out.jsonl; test -e repaired"
@@ -44,12 +43,13 @@ def test_a_failure_is_told_waits_and_is_retried(each_sandbox: Sandbox) -> None:
     done = each_sandbox.call("sync", "run")
     assert done.returncode == 1
     assert "tracker is 1 events behind after 1 failures, next try at" in done.stderr
+    for _ in range(4):  # each pause is twice as long as the one before
+        assert each_sandbox.call("sync", "retry", "tracker").returncode == 1
+    (found,) = each_sandbox.json("sync", "status")["syncs"]
+    assert (found["failures"], found["problem"]) == (5, "It exited with 1.")
     answer = each_sandbox.json("sync", "run")  # too early, so nothing was tried: no success either
     assert (answer["ok"], answer["code"]) == (False, "sync_failed")
-    assert (answer["syncs"][0]["state"], answer["syncs"][0]["failures"]) == ("waiting", 1)
-    assert each_sandbox.call("sync", "retry", "tracker").returncode == 1
-    (found,) = each_sandbox.json("sync", "status")["syncs"]
-    assert (found["failures"], found["problem"]) == (2, "It exited with 1.")
+    assert (answer["syncs"][0]["state"], answer["syncs"][0]["failures"]) == ("waiting", 5)
     assert found["next_try"].endswith("Z")
     each_sandbox.write("repaired", "")
     retried = each_sandbox.json("sync", "retry", "tracker")
@@ -93,7 +93,7 @@ def test_a_second_run_leaves_the_first_alone(each_sandbox: Sandbox) -> None:
     configure(each_sandbox, tracker="cat >> out.jsonl; touch began; while ! test -e go; do sleep 0.02; done")
     each_sandbox.issue("a-1")
     first = each_sandbox.start("sync", "run")
-    wait_for(each_sandbox.root / "began")
+    until((each_sandbox.root / "began").exists)
     answer = each_sandbox.json("sync", "run")
     assert (answer["ok"], answer["syncs"][0]["state"]) == (False, "running")
     each_sandbox.write("go", "")
@@ -120,17 +120,10 @@ def test_a_stopped_run_takes_its_command_with_it(sandbox: Sandbox) -> None:
     configure(sandbox, tracker="echo $$ > pid; touch began; sleep 600")
     sandbox.issue("a-1")
     run = sandbox.start("sync", "run")
-    wait_for(sandbox.root / "began")
+    until((sandbox.root / "began").exists)
     os.kill(run.pid, signal.SIGTERM)
     run.communicate()
     with pytest.raises(ProcessLookupError):
         os.kill(int((sandbox.root / "pid").read_text()), 0)
     (found,) = sandbox.json("sync", "status")["syncs"]
     assert (found["state"], found["failures"]) == ("behind", 0)
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline, path
-        time.sleep(0.01)

@@ -65,7 +65,7 @@ def test_no_other_run_uses_a_paused_account_until_it_is_resumed_by_hand(sandbox:
     sandbox.ok("agent", "resume", "script", "--dry-run")
     assert sandbox.json("agent", "resume", "script", "--dry-run")["pause"]  # it is paused still
     sandbox.ok("agent", "resume", "script")
-    waiting.communicate(timeout=60)
+    waiting.communicate(timeout=300)
     assert waiting.returncode == 0
     assert {"one.txt", "two.txt"} <= sandbox.files()
     assert sandbox.json("agent", "resume", "script")["code"] == "not_found"
