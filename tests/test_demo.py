@@ -21,7 +21,7 @@ def run_demo(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> s
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

@@ -255,7 +255,7 @@ def test_processes_share_the_store(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", script, str(tmp_path)]
     running = [subprocess.Popen([*argv, str(n)], stderr=subprocess.PIPE, text=True) for n in range(4)]
     for process in running:
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=300)
         assert process.returncode == 0, said
     (path,) = tmp_path.glob("names-*.db")
     with sqlite3.connect(path) as store:

@@ -77,14 +77,14 @@ class Server:
         """End the server's process and keep its data; its clients are cut off."""
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
 
     def resume(self) -> None:
         """Start the process, and return when it answers."""
         with (self.directory / "log").open("ab") as log:
             options = OPTIONS | {"cwd": self.directory, "stdout": log, "stderr": log}
             self.process = subprocess.Popen(self._command, **options)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL did not start:\n{_log_tail(self.directory)}")
@@ -106,7 +106,7 @@ class Server:
                 self.process.wait(timeout=10)
         self._watchdog.communicate()  # ends what is left and removes the directory
         if self.process:
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=60)
 
     def _answers(self) -> bool:
         with suppress(psycopg.OperationalError), psycopg.connect(self.url(), connect_timeout=5):
@@ -132,7 +132,7 @@ def _initialize(directory: Path, binaries: Path, trusted: str) -> None:
     with (directory / "log").open("ab") as log:
         options = OPTIONS | {"cwd": directory, "stdout": log, "stderr": log}
         command: list[str | Path] = [binaries / "initdb", *_data(directory), *INITDB_OPTIONS]
-        if subprocess.run(command, timeout=60, **options).returncode != 0:
+        if subprocess.run(command, timeout=300, **options).returncode != 0:
             raise RuntimeError(f"initdb failed:\n{_log_tail(directory)}")
     if trusted:
         with (directory / "data" / "pg_hba.conf").open("a") as rules:

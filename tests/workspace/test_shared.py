@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from itertools import takewhile
+from itertools import count, takewhile
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -331,7 +331,7 @@ def test_killed_writers_leave_the_file_whole_and_what_they_and_a_person_finished
     shared_worker.start(tmp_path, before)
     acknowledged: set[bytes] = set()
     with shared_worker.Person(tmp_path, every=0.4) as person:  # not so often that nobody else comes to write
-        for round_ in takewhile(lambda n: n < 5 or not person.typed, range(9)):
+        for round_ in takewhile(lambda n: n < 5 or not person.typed, count()):
             agents = [spawn(tmp_path, 10 * (round_ + 1) + n, 100, 50) for n in range(3)]
             assert agents[0].stdout is not None
             acknowledged |= {agents[0].stdout.readline().strip().encode() for _ in range(2)}

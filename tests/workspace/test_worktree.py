@@ -186,10 +186,10 @@ def test_a_check_at_its_limit_is_ended_with_all_it_started(sandbox: Sandbox, tmp
     command = (
         f"sh -c 'echo $$ >> {pids}; exec sleep 600' & setsid sh -c 'echo $$ >> {pids}; exec sleep 600' & sleep 600"
     )
-    sandbox.commit("intarsia.toml", f'[checks.slow]\ncommand = "{command}"\ntimeout = 2\n', "Configure")
+    sandbox.commit("intarsia.toml", f'[checks.slow]\ncommand = "{command}"\ntimeout = 5\n', "Configure")
     sandbox.issue("it-1")
     assert sandbox.call("run", "--agent", sandbox.scenario({"it-1": adds("a.txt", "1\n")})).returncode == 1
-    assert "slow was stopped after 2 s (its timeout)" in sandbox.sessions()[0]["reason"]
+    assert "slow was stopped after 5 s (its timeout)" in sandbox.sessions()[0]["reason"]
     started = [int(pid) for pid in pids.read_text().split()]
     assert len(started) == 2
     assert not [p for p in psutil.process_iter(["status"]) if p.pid in started and p.info["status"] != "zombie"]
