@@ -7,18 +7,24 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.request import Request, urlopen
 
 from intarsia.agents import Driver
 from intarsia.agents.claude import ClaudeDriver
 from intarsia.agents.codex import CodexDriver
-from intarsia.testing import Step, ToolCall
+from intarsia.testing import ModelServer, Step, ToolCall
+from tests.support.until import until
 
 RETRIES = 2
 
 
 class AgentProgram(Protocol):
+    """`memory`: where in a home it keeps its conversations; `result`: what is in there of a tool's result."""
+
     name: str
     key: str
+    memory: str
+    result: str
 
     @property
     def directory(self) -> Path:
@@ -59,6 +65,8 @@ class AgentProgram(Protocol):
 class ClaudeCode:
     name = "claude"
     key = "ANTHROPIC_API_KEY"
+    memory = ".claude/projects/**/*.jsonl"
+    result = '"tool_result"'
 
     @property
     def directory(self) -> Path:
@@ -98,6 +106,8 @@ class ClaudeCode:
 class Codex:
     name = "codex"
     key = "CODEX_API_KEY"
+    memory = ".codex/sessions/**/*.jsonl"
+    result = '_call_output"'
 
     @property
     def directory(self) -> Path:
@@ -155,6 +165,20 @@ class Codex:
 
     def with_missing_server(self) -> Driver:
         return CodexDriver(options=["-c", 'mcp_servers.gone.command="/no/such/server"'])
+
+
+def wait_for_result(program: AgentProgram, model: ModelServer, script: str) -> None:
+    """Until it asks what comes after its first step, and has written down what came of that: a moment later."""
+    model.wait_for(script, 1, 120)
+    until(lambda: any(program.result in path.read_text() for path in Path.home().glob(program.memory)))
+
+
+def ask_for(model: ModelServer, script: str) -> None:
+    """For answers that await this."""
+    message = {"role": "user", "content": f"[[script:{script}]]"}
+    body = {"model": "any", "max_tokens": 1, "tools": [{"name": "any"}], "messages": [message]}
+    headers = {"Content-Type": "application/json"}
+    urlopen(Request(f"{model.url}/v1/messages", json.dumps(body).encode(), headers)).close()
 
 
 def package(name: str) -> Path:

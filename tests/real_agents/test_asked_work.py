@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import random
 import re
-import signal
 from typing import Any
 
-import psutil
 import pytest
 
 from intarsia.agents.supervision import marked
 from intarsia.testing import ModelServer, Request, Step
-from tests.real_agents.programs import AgentProgram, ClaudeCode
+from tests.real_agents.programs import AgentProgram, ClaudeCode, ask_for, wait_for_result
+from tests.run.test_crash import finish
+from tests.support.processes import kill, with_command
 from tests.support.sandbox import Sandbox
 from tests.support.until import until
 
@@ -40,6 +40,12 @@ def commit(program: AgentProgram, message: str = "Work") -> Step:
 def session(project: Sandbox) -> dict[str, Any]:
     (only,) = project.sessions()
     return only
+
+
+def wait_for_conversation(project: Sandbox, model: ModelServer, program: AgentProgram) -> None:
+    """Until both have written down what can be gone on with."""
+    wait_for_result(program, model, "it-1")
+    until(lambda: session(project)["vendor_id"])
 
 
 def test_an_issue_becomes_a_landed_commit(project: Sandbox, model: ModelServer, program: AgentProgram) -> None:
@@ -130,15 +136,15 @@ def test_a_killed_agent_goes_on_in_the_same_session(
     project: Sandbox, model: ModelServer, program: AgentProgram
 ) -> None:
     # Claude Code answers for the model where it was broken off, so that a step of the script may be passed over.
-    work = [program.create("answer.txt", "42"), program.escalated("sleep 3")]
+    go = project.root.parent / "go"
+    work = [program.create("answer.txt", "42"), program.escalated(f"until test -e {go}; do sleep 0.1; done")]
     steps = [*work, commit(program), commit(program), DONE]
     issue(project, model, "it-1", *steps)
     with project.start("run") as supervisor:
-        model.wait_for("it-1", 1)
-        until(lambda: "answer.txt" in project.ok("session", "logs", "it-1"))
-        for process in marked(session(project)["id"], "agent"):
-            process.send_signal(signal.SIGKILL)
-        said, _ = supervisor.communicate(timeout=90)
+        wait_for_conversation(project, model, program)
+        kill(marked(session(project)["id"], "agent"))
+        go.touch()
+        said, _ = supervisor.communicate(timeout=300)
     assert supervisor.returncode == 0, said
     assert project.show("answer.txt") == "42"
     assert session(project)["attempt"] == 1
@@ -151,17 +157,20 @@ def test_a_killed_supervisor_is_replaced_and_its_agents_conversation_goes_on(
 ) -> None:
     steps = [
         program.create("answer.txt", "42"),
-        Step(tools=commit(program).tools, delay=4),
+        Step(tools=commit(program).tools, awaits=["go"]),
         DONE,
         commit(program),
         DONE,
     ]
     issue(project, model, "it-1", *steps)
     with project.start("run") as supervisor:
-        model.wait_for("it-1", 1)
-        supervisor.send_signal(signal.SIGKILL)
+        wait_for_conversation(project, model, program)
+        supervisor.kill()
     id = session(project)["id"]
-    project.ok("run")
+    again = project.start("run")
+    until(lambda: project.events("agent_resumed"))  # the one before is over by then, and got no answer
+    ask_for(model, "go")
+    finish(again)
     assert project.show("answer.txt") == "42"
     assert session(project)["id"] == id
     assert len(project.events("agent_resumed")) == 1
@@ -178,7 +187,7 @@ def test_what_forgets_its_environment_and_detaches_itself_does_not_survive(
     project.ok("run")
     assert "escaped" in str([request.said for request in asked(model, "it-1")])
     assert project.show("answer.txt") == "42"
-    assert [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", seconds]] == []
+    assert with_command("sleep", seconds) == []
     assert project.events("processes_ended")
 
 

@@ -37,7 +37,7 @@ from intarsia.agents.following import Following
 from intarsia.agents.supervision import end_marked, marked
 from intarsia.errors import InputError
 from intarsia.testing import ModelServer, Step
-from tests.real_agents.programs import AgentProgram, ClaudeCode, Codex
+from tests.real_agents.programs import AgentProgram, ClaudeCode, Codex, wait_for_result
 from tests.support.processes import kill
 from tests.support.sandbox import Sandbox
 from tests.support.until import until
@@ -180,7 +180,7 @@ def test_the_agent_waits_until_it_is_answered(bench: Bench) -> None:
     class Patient:
         def answer(self, ask: Ask, withdrawn: Callable[[], bool]) -> Answer:
             asked.set()
-            return Answer(free.wait(30))
+            return Answer(free.wait(300))
 
     bench.approver = Patient()
     events = bench.driver.start(bench.turn(bench.write("a.txt", "x"), DONE)).events()
@@ -268,7 +268,7 @@ def test_a_killed_agent_leaves_a_conversation_that_goes_on(bench: Bench) -> None
     for event in bench.driver.start(turn).events():
         events.append(event)
         if isinstance(event, ToolResult):
-            bench.model.wait_for(turn.issue, 1)
+            wait_for_result(bench.program, bench.model, turn.issue)
             kill(marked(bench.session))
     assert end(events).outcome == "killed"
     again = bench.play(bench.write("b.txt", "x"), DONE, conversation=conversation(events))
@@ -402,11 +402,11 @@ def test_a_follow_up_goes_on_in_the_same_process_and_is_counted_once(bench: Benc
     first = list(following.start(bench.turn(bench.write("a.txt", "x"), DONE)).events())
     assert end(first).outcome == "completed"
     assert following.stays
-    before = marked(bench.session, "agent")
+    before = {*marked(bench.session, "agent")}
     turn = bench.turn(bench.write("b.txt", "y"), Step(text="More."), number=2, conversation=conversation(first))
     second = list(following.start(turn).events())
     assert end(second) == TurnEnd("completed", "", "More.")
-    assert set(before) <= set(marked(bench.session, "agent"))
+    assert before & {*marked(bench.session, "agent")}  # what it runs beside itself may come and go
     assert bench.there() == {"a.txt", "b.txt"}
     assert [ask.edits[0].path.name for ask in bench.approver.asked if ask.kind == "edit"] == ["a.txt", "b.txt"]
     (usage,) = used(second).values()

@@ -48,7 +48,7 @@ class Own:
             argv = ["codex", "exec", "--dangerously-bypass-hook-trust", "--sandbox", "danger-full-access", prompt]
         done = subprocess.run(
             argv, cwd=self.project.root, env={**self.project.env, "INTARSIA_AGENT": "alice"},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         said = [json.dumps(request.said) for request in self.model.requests if request.script == script]
         return "\n".join([*said, done.stdout, done.stderr])

@@ -54,7 +54,7 @@ def test_eight_of_each_work_at_the_same_time_and_all_land(project: Sandbox, mode
         project.start("run", "--agents", str(EACH), env={"INTARSIA_RUN_AGENT": program.name}) for program in PROGRAMS
     ]
     for run in runs:
-        said, _ = run.communicate(timeout=170)
+        said, _ = run.communicate(timeout=500)
         assert run.returncode == 0, said
     assert project.files() >= {f"{id}.txt" for id in every}
     assert {(found["issue"], found["agent"], found["stage"]) for found in project.sessions()} == {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Iterable
 
 from intarsia.agents.supervision import marked
 from intarsia.testing import ModelServer, Request, Step
-from tests.real_agents.programs import RETRIES, AgentProgram
+from tests.real_agents.programs import RETRIES, AgentProgram, ask_for
+from tests.run.test_crash import finish
 from tests.support.sandbox import Sandbox
+from tests.support.until import until
 
 
 def issue(project: Sandbox, model: ModelServer, id: str, *steps: Step) -> None:
@@ -74,7 +75,8 @@ def test_a_failed_check_is_repaired_in_the_same_conversation(
 def test_two_sessions_work_at_the_same_time(project: Sandbox, model: ModelServer, program: AgentProgram) -> None:
     for id in ("it-1", "it-2"):
         look = program.shell("ls")
-        steps = [Step(tools=look.tools, delay=3), program.shell(f"echo {id} >{id}.txt"), commit(program, f"Add {id}")]
+        both = Step(tools=look.tools, awaits=["it-1", "it-2"])  # neither goes on before the other has begun
+        steps = [both, program.shell(f"echo {id} >{id}.txt"), commit(program, f"Add {id}")]
         issue(project, model, id, *steps)
     project.ok("run")
     assert {"it-1.txt", "it-2.txt"} <= project.files()
@@ -90,14 +92,17 @@ def test_an_agent_whose_supervisor_was_killed_is_adopted(
     project: Sandbox, model: ModelServer, program: AgentProgram
 ) -> None:
     work = program.shell("echo 42 >answer.txt")
-    issue(project, model, "it-1", Step(tools=work.tools, delay=3), commit(program, "Answer"))
+    issue(project, model, "it-1", Step(tools=work.tools, awaits=["go"]), commit(program, "Answer"))
     with project.start("run") as supervisor:
-        model.wait_for("it-1")
-        supervisor.send_signal(signal.SIGKILL)
+        model.wait_for("it-1", seconds=120)
+        supervisor.kill()
     (session,) = project.sessions()
     assert session["stage"] == "working"
     assert marked(session["id"], "agent")
-    project.ok("run")
+    again = project.start("run")
+    until(lambda: project.events("agent_adopted"))
+    ask_for(model, "go")
+    finish(again)
     assert project.show("answer.txt") == "42"
     assert len(project.events("agent_adopted")) == 1
     assert len(project.sessions()) == 1
@@ -136,16 +141,16 @@ def test_a_model_that_stays_overloaded_lands_nothing(
 def test_an_agent_that_hangs_is_ended_with_all_it_started(
     project: Sandbox, model: ModelServer, program: AgentProgram
 ) -> None:
-    project.env |= {"INTARSIA_LIMITS_WALL": "8"}
+    project.env |= {"INTARSIA_LIMITS_WALL": "20"}
     leave = program.shell("setsid sleep 600 >/dev/null 2>&1 & echo started")
     issue(project, model, "it-1", leave, Step(hang=True))
     with project.start("run") as supervisor:
-        model.wait_for("it-1", 1)
+        model.wait_for("it-1", 1, 120)
         session = project.sessions()[0]["id"]
         assert marked(session, "agent")
-        supervisor.communicate(timeout=60)
+        supervisor.communicate(timeout=300)
     assert supervisor.returncode == 1
-    assert project.sessions()[0]["reason"] == "The agent took too long. It ran longer than 8 s."
+    assert project.sessions()[0]["reason"] == "The agent took too long. It ran longer than 20 s."
     assert marked(session) == []
 
 
