@@ -30,6 +30,8 @@ from intarsia import settings
 
 MODULE = "tests.support.forks"
 BOUNDARY = "boundary: "
+PATIENCE = 300
+"""Seconds that an order waits for the database: two hundred at once take long on a slow machine."""
 
 
 class Order(Struct, frozen=True):
@@ -96,12 +98,21 @@ class Forks:
 def serve() -> None:
     for name in ("psycopg", *(f"intarsia.cli.{name}" for name in ("issue", "claims", "lock", "queues", "agent"))):
         importlib.import_module(name)
+    _be_patient()
     settings.load(Path("/nonexistent"))  # half of the time of a short command goes into this, the first time
     gc.freeze()
     for line in sys.stdin.buffer:
         orders = msgspec.json.decode(line, type=list[Order])
         sys.stdout.buffer.write(msgspec.json.encode(_carry_out(orders)) + b"\n")
         sys.stdout.buffer.flush()
+
+
+def _be_patient() -> None:
+    from intarsia.kernel import postgresql, sqlite
+
+    for engine in (postgresql, sqlite):
+        engine.BUSY_SECONDS = PATIENCE  # type: ignore[attr-defined]
+    postgresql.SESSION |= dict.fromkeys(("lock_timeout", "statement_timeout"), f"{PATIENCE}s")
 
 
 def _carry_out(orders: Sequence[Order]) -> list[Ended]:
