@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from intarsia.clock import ManualClock
 from intarsia.kernel import Database
+from intarsia.workspace.git import surroundings
 from tests.support.postgres import Server, create_database, drop_database, fresh_directory
 from tests.support.sandbox import Sandbox
 
@@ -54,7 +55,7 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees, or changes, what the person who runs it has configured."""
+    """No test sees, or changes, what the person who runs it has configured, or what another test had."""
     for name in list(os.environ):
         if name != POSTGRES_VARIABLE and any(fnmatchcase(name, pattern) for pattern in SCRUBBED):
             monkeypatch.delenv(name)
@@ -63,6 +64,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "test.gitconfig"))
+    surroundings.cache_clear()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
