@@ -36,7 +36,9 @@ class Run(Model):
     env: Annotated[list[str], Meta(description="Names of our environment variables that every agent may see.")] = field(
         default_factory=list
     )
-    agents: Annotated[int, Meta(ge=1, le=256, description="Sessions that work at the same time.")] = 4
+    agents: Annotated[
+        int, Meta(ge=1, le=256, description="Agents that work at the same time; what they finished lands meanwhile.")
+    ] = 4
     followups: Annotated[
         int, Meta(ge=0, description="Times an agent is told what failed and may go on, per session.")
     ] = 3

@@ -65,11 +65,12 @@ def test_it_is_added_beside_the_line_that_it_stands_beside() -> None:
         BASE.replace(b"found[1] = 1\n    found[2] = 2\n    return found", b"return dict(found)"),
         BASE.replace(b"def register", b"def enroll"),
         BASE.replace(b"    return found", b"    return (found"),
+        BASE.replace(b"    return", b"    found[3] = 3\n    found[4] = 4\n    return"),
         None,
     ],
-    ids=["no line like it", "no such symbol", "broken", "no file"],
+    ids=["no line like it", "no such symbol", "broken", "there already", "no file"],
 )
-def test_where_the_place_is_not_clear_it_is_not_added(other: bytes | None) -> None:
+def test_where_it_is_not_clear_what_to_do_nothing_is_added(other: bytes | None) -> None:
     if other is not None and b"(found" in other:
         other = other.replace(b"    found[2] = 2\n", b"")
     assert add_to("a.py", other, proposal(BASE, ADDED), ["register"]) is None

@@ -17,6 +17,7 @@ from intarsia.agents import Driver, Tool
 from intarsia.config import Agent, Config
 from intarsia.kernel.database import Database
 from intarsia.kernel.sessions import Session
+from intarsia.run.crew import Crew
 from intarsia.run.line import Line
 from intarsia.run.progress import Reporter
 from intarsia.run.prompts import Prompts
@@ -54,6 +55,7 @@ class Context:
     worker: Worker
     identity: tuple[str, str]
     landing: Landing
+    crew: Crew
     run: str
     host: str
     supervisor: str

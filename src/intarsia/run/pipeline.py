@@ -126,6 +126,8 @@ class Pipeline:
         self._goes_on = False
         running = self._adopted() if self._inherited else None
         if running is None:
+            if not self._context.crew.work(self._row.id, self._claimed.stopped, self._wait):
+                return self._put_off(Aborted("The run was interrupted."))
             if refusal := service.refusal(self._context):
                 return self._put_off(refusal)
             if reached := self._seat.begin_turn():
@@ -138,7 +140,11 @@ class Pipeline:
         end = watch(running, self._seat.limits(), self._seat.note, self._claimed.stopped)
         if not self._turns.stays:
             self._clear_processes()
+        self._context.crew.rest(self._row.id)
         return self._judge(end)
+
+    def _wait(self) -> None:
+        self._report("working", "waiting for an agent to be free")
 
     def _put_off(self, why: Aborted) -> None:
         """Begin no turn now. Raises `why`, and with it parks the session."""

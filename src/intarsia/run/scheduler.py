@@ -1,4 +1,4 @@
-"""The loop: resume what others left, claim what is ready, keep every slot busy, stop when nothing is left to do."""
+"""The loop: resume what others left, claim what is ready, keep every agent busy, stop when nothing is left to do."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class Scheduler:
     def __init__(self, context: Context, scope: Scope) -> None:
         self._context = context
         self._scope = scope
+        self._crew = context.crew
         self._interrupts = Interrupts()
+        self._crew.when_free = lambda: self._interrupts.wake.put(None)
         self._dispatch = Dispatch(context, scope.only)
         self._running: dict[str, Future[Ending]] = {}
         self._endings: list[Ending] = []
@@ -74,7 +76,7 @@ class Scheduler:
         """Work until nothing is ready and nothing runs; if it raises, every session can be resumed."""
         started = time.monotonic()
         self._record("run_started", target=self._context.target, agent=self._context.agent_name)
-        with self._signals(), ThreadPoolExecutor(self._context.config.run.agents, "session") as executor:
+        with self._signals(), ThreadPoolExecutor(self._crew.most, "session") as executor:
             try:
                 self._end_orphans()
                 with self._context.database.read() as tx:
@@ -142,12 +144,12 @@ class Scheduler:
             self._context.reporter.notice(f"Finishing what runs: {self._limit}")
 
     def _fill(self, executor: ThreadPoolExecutor) -> bool:
-        """Start sessions in all free slots; true when there was nothing more to start."""
+        """Start sessions for all free agents; true when there was nothing more to start."""
         self._heed_limits()
-        while len(self._running) < self._context.config.run.agents and not self._draining:
+        while self._crew.has_room() and not self._draining:
             found = self._resumable() or self._claim()
             if found is None:
-                return True
+                return self._crew.has_agent()
             self._start(executor, *found)
         return False
 
@@ -165,6 +167,7 @@ class Scheduler:
         self, executor: ThreadPoolExecutor, worker: Worker, session: Session, issue: Issue, inherited: bool
     ) -> None:
         self._begun.add(session.id)
+        self._crew.join(session.id, working=session.stage == "working")
         self._context.reporter.started(session.id, issue.id, issue.title, worker.name)
         pipeline = Pipeline(self._staff.seat(worker), session, issue, inherited=inherited)
         future = executor.submit(pipeline.run)
@@ -172,6 +175,8 @@ class Scheduler:
         future.add_done_callback(lambda _: self._interrupts.wake.put(None))
 
     def _claim(self) -> tuple[Worker, Session, Issue, bool] | None:
+        if not self._crew.has_agent():
+            return None
         worker = self._staff.free()
         self._unstaffed = worker is None
         claimed = self._dispatch.claim(worker) if worker else None
@@ -184,7 +189,7 @@ class Scheduler:
         later: list[Session] = []
         try:
             for seen in self._left_behind():
-                worker = self._staff.free(seen.agent)
+                worker = self._staff.free(seen.agent) if self._crew.has_agent() else None
                 if worker is None and (seen.resume or seen.stage) == "working":
                     later.append(seen)
                     continue
@@ -203,7 +208,7 @@ class Scheduler:
                 yield waiting.pop()
 
     def _look_for_abandoned(self) -> None:
-        """Notice sessions whose supervisor is gone, or slept too long, even while we have no slot free for them."""
+        """Notice sessions whose supervisor is gone, or slept too long, even while nothing can be begun."""
         if time.monotonic() - self._looked < POLL:
             return
         self._looked = time.monotonic()
@@ -216,7 +221,7 @@ class Scheduler:
             self._free_queues(dead)
 
     def _free_queues(self, dead: Collection[tuple[str, str]]) -> None:
-        """Our own sessions may be waiting, in all our slots, to land after one of these."""
+        """Our own sessions may be waiting, all of them, to land after one of these."""
         with self._context.database.transaction() as tx:
             for lease in leases.held(tx, "land:"):
                 if (lease.session, sessions.get(tx, lease.session).supervisor) in dead:
@@ -261,6 +266,7 @@ class Scheduler:
         for session_id, future in list(self._running.items()):
             if future.done():
                 del self._running[session_id]
+                self._crew.leave(session_id)
                 self._settle(session_id, future)
 
     def _settle(self, session_id: str, future: Future[Ending]) -> None:

@@ -16,6 +16,7 @@ from intarsia.kernel.database import Database
 from intarsia.kernel.sessions import Session
 from intarsia.run import limits
 from intarsia.run.context import Context, Worker, account_of, host_name, supervisor_id
+from intarsia.run.crew import Crew
 from intarsia.run.progress import Reporter
 from intarsia.run.prompts import Prompts
 from intarsia.workspace.landing import Landing
@@ -46,6 +47,7 @@ def context(repository: Repository, database: Database, config: Config, reporter
         prompts=Prompts.load(repository.root, config.run.prompts),
         identity=identity,
         landing=(SharedLanding if shared else Landing)(repository, target, config.land.strategy),
+        crew=Crew(config.run.agents),
         run=f"r-{secrets.token_hex(4)}",
         host=host,
         supervisor=supervisor_id(host),

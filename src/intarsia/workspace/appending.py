@@ -55,14 +55,16 @@ def _adds(path: str, proposal: Proposal, key: str) -> bool:
 def add_to(path: str, data: bytes | None, proposal: Proposal, keys: Sequence[str]) -> bytes | None:
     """`data` with the lines that the proposal adds to these symbols, in the same place of them.
 
-    That is beside the line that they stand beside there, if `data` has just one like it. None where it has not.
+    That is beside the line that they stand beside there, if `data` has just one like it. None where it has not, or has
+    the lines already.
     """
     for key in keys:
         added = _added(path, proposal, key)
         unit = shape_of(path, data).find(key) if data is not None else None
         if data is None or added is None or unit is None:
             return None
-        place = _place(data[unit.core : unit.end], added)
+        text = data[unit.core : unit.end]
+        place = _place(text, added) if added.lines not in text else None
         if place is None:
             return None
         data = data[: unit.core + place] + added.lines + data[unit.core + place :]

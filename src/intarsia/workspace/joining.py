@@ -10,6 +10,7 @@ from intarsia.code.merging.merge import Merged, merge
 from intarsia.code.merging.nearby import merge_nearby
 from intarsia.code.outline import Outline, recall, recalled, remember
 from intarsia.code.packed import pack, unpack
+from intarsia.code.recent import Recent
 from intarsia.code.renewed import renewed
 from intarsia.errors import Conflict
 
@@ -64,6 +65,14 @@ def join(path: str, base: bytes | None, ours: bytes | None, theirs: bytes | None
         return theirs
     if ours is None or theirs is None or base is None:
         raise Overlap(path)
+    found = _joined(base, ours, theirs, path)
+    if isinstance(found, bytes):
+        return found
+    raise Overlap(path, found or ())
+
+
+def _join(base: bytes, ours: bytes, theirs: bytes, path: str) -> bytes | list[str]:
+    """The result, or the symbols that overlap."""
     shapes = shape_of(path, base), shape_of(path, ours), shape_like(path, theirs, base)
     merged = merge_nearby(*shapes)
     if merged is not None:
@@ -71,7 +80,11 @@ def join(path: str, base: bytes | None, ours: bytes | None, theirs: bytes | None
     found = merge(*shapes, language_of(path, ours))
     if isinstance(found, Merged):
         return found.data
-    raise Overlap(path, [overlap.key for overlap in found.overlaps if overlap.key])
+    return [overlap.key for overlap in found.overlaps if overlap.key]
+
+
+# An edit, its commit and its landing put the same on the same.
+_joined: Recent[bytes | list[str]] = Recent(_join)
 
 
 def graft(path: str, data: bytes | None, other: bytes | None, keys: Sequence[str]) -> bytes | None:

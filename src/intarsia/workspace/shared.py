@@ -225,9 +225,8 @@ class Shared:
         Where that can't be told apart line by line, the units that it holds are its own as they stand.
         """
         base, own = self._own_so_far(path, plan.disk)
-        seen, wanted = plan.proposal.base, plan.proposal.wanted
         try:
-            return base, join(path, seen, own, wanted)
+            return base, self._joined(path, plan, own)
         except Overlap:
             newest = self.tree.committed(path, plan.disk)
             base, own = newest, join(path, base, newest, own)
@@ -235,7 +234,7 @@ class Shared:
             return base, self._joined(path, plan, own)
         except Overlap as overlap:
             keys = [change.key for change in plan.changes]
-            grafted = graft(path, own, wanted, keys) if self._are_ours(path, plan, keys) else None
+            grafted = graft(path, own, plan.proposal.wanted, keys) if self._are_ours(path, plan, keys) else None
             if grafted is None:
                 raise overlap
             return base, grafted
@@ -243,15 +242,12 @@ class Shared:
     @staticmethod
     def _joined(path: str, plan: Plan, other: bytes | None) -> bytes | None:
         """Another version with the proposal in it; raises Overlap. Where all may add, the order does not matter."""
-        try:
-            return join(path, plan.proposal.base, other, plan.proposal.wanted)
-        except Overlap:
-            if set(plan.needs.values()) != {"append"}:
-                raise
+        base, wanted = plan.proposal.base, plan.proposal.wanted
+        if other not in (base, wanted) and set(plan.needs.values()) == {"append"}:
             added = add_to(path, other, plan.proposal, [change.key for change in plan.changes])
-            if added is None:
-                raise
-            return added
+            if added is not None:
+                return added
+        return join(path, base, other, wanted)
 
     def _are_ours(self, path: str, plan: Plan, keys: list[str]) -> bool:
         """Whether no other session has a part in these symbols: none may add to them, or had them while we did not."""

@@ -1,0 +1,81 @@
+"""Who works at the same time: so many agents. What they finished is checked and lands while the next ones begin."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+POLL = 0.5
+
+
+class Crew:
+    """Of `size` agents, and of all but one as many sessions more that need no agent at the moment.
+
+    A session that goes back to its agent comes before all that have not begun. Alone, an agent begins nothing before
+    its last work is on the branch.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._moved = threading.Condition()
+        self._sessions: set[str] = set()
+        self._working: set[str] = set()
+        self._returning: list[str] = []
+        self.when_free: Callable[[], None] = lambda: None
+
+    @property
+    def most(self) -> int:
+        """Sessions at the same time."""
+        return max(1, 2 * self._size - 1)
+
+    def has_room(self) -> bool:
+        """For a session that needs no agent to go on."""
+        return len(self._sessions) < self.most
+
+    def has_agent(self) -> bool:
+        """For a session that begins."""
+        with self._moved:
+            return self.has_room() and len(self._working) + len(self._returning) < self._size
+
+    def join(self, session: str, *, working: bool) -> None:
+        """Only where there is room."""
+        with self._moved:
+            self._sessions.add(session)
+            if working:
+                self._working.add(session)
+
+    def leave(self, session: str) -> None:
+        with self._moved:
+            self._sessions.discard(session)
+            self._free(session)
+
+    def rest(self, session: str) -> None:
+        """Its agent has done its turn."""
+        with self._moved:
+            self._free(session)
+        self.when_free()
+
+    def work(self, session: str, stopped: Callable[[], bool], waits: Callable[[], None] = lambda: None) -> bool:
+        """Wait until its agent may work; false when `stopped` says so before. `waits` is told that it takes time."""
+        with self._moved:
+            if session in self._working:
+                return True
+            if self._returning or len(self._working) >= self._size:
+                waits()
+            self._returning.append(session)
+            try:
+                while not self._is_next(session):
+                    if stopped():
+                        return False
+                    self._moved.wait(POLL)
+                self._working.add(session)
+                return True
+            finally:
+                self._returning.remove(session)
+
+    def _is_next(self, session: str) -> bool:
+        return self._returning[0] == session and len(self._working) < self._size
+
+    def _free(self, session: str) -> None:
+        self._working.discard(session)
+        self._moved.notify_all()
