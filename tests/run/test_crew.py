@@ -99,6 +99,33 @@ def test_others_begin_while_the_finished_are_checked(sandbox: Sandbox, agents: i
     assert [session["attempt"] for session in sandbox.sessions()] == [1] * 6
 
 
+def test_two_that_make_the_very_same_commit_have_both_made_it(sandbox: Sandbox) -> None:
+    """Git stores the second one's nowhere, as the user's repository has the first one's already."""
+    work = (
+        "set -e\n"
+        "over='git reset -q --hard origin/main'\n"
+        "[ $INTARSIA_TURN = 1 ] || { $over; echo ISSUE_ALREADY_COMPLETE: $(git rev-parse HEAD); exit; }\n"
+        "first=refs/heads/intarsia/it-1/1\n"
+        "[ $INTARSIA_ISSUE = it-1 ] || until git -C $INTARSIA_ROOT rev-parse -q --verify $first; do sleep 0.02; done\n"
+        "echo x > x.txt; git add x.txt\n"
+        "GIT_AUTHOR_DATE='@1700000000 +0000' GIT_COMMITTER_DATE='@1700000000 +0000' git commit -qm 'Add x'\n"
+    )
+    path = sandbox.root.parent / "agent.sh"
+    path.write_text(work)
+    go = sandbox.root.parent / "go"
+    sandbox.commit("intarsia.toml", f"[checks]\nwait = 'until [ -e {go} ]; do sleep 0.02; done'\n", "Configure")
+    for name in ("it-1", "it-2"):
+        sandbox.issue(name)
+    with sandbox.start("run", "--agent", f"command: sh {path}", "--agents", "2") as run:
+        until(lambda: [session["stage"] for session in sandbox.sessions()] == ["checking"] * 2)
+        heads = {session["head"] for session in sandbox.sessions()}
+        go.touch()
+        finish(run)
+    assert len(heads) == 1
+    assert "x.txt" in sandbox.files()
+    assert sandbox.status("it-1") == sandbox.status("it-2") == "closed"
+
+
 def test_never_more_agents_work_than_may_whatever_comes_back_to_them(sandbox: Sandbox) -> None:
     """Each has to repair its work once."""
     place = sandbox.root.parent

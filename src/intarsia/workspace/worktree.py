@@ -150,7 +150,10 @@ class Worktree:
         self._own.unhide()
         head, dirty = self._status()
         straight = self._straight(base, head)
-        commits, onto = self._own_commits([base, *foreign]) if straight is None else (straight, [base] * bool(straight))
+        if straight is None:
+            commits, onto = self._own_commits([base, *({*foreign} - self._committed())])
+        else:
+            commits, onto = straight, [base] * bool(straight)
         left = self._snapshot_tree() if dirty else head
         return Inspection(head, commits, dirty, left, onto, self._own.branches_beside(), tampered, lost)
 
@@ -248,6 +251,12 @@ class Worktree:
             found.append(head)
             head = made.parents[0]
         return found[::-1]
+
+    def _committed(self) -> set[str]:
+        """What was committed here. Somebody else may have made the very same commit, in the same second."""
+        log = self.git_dir / "logs" / "HEAD"
+        lines = log.read_bytes().splitlines() if log.is_file() else []
+        return {line.split()[1].decode() for line in lines if line.partition(b"\t")[2].startswith(b"commit")}
 
     def _own_commits(self, foreign: Sequence[str]) -> tuple[list[str], list[str]]:
         """Those that HEAD reaches and `foreign` does not, oldest first; and the parents they were put on."""
