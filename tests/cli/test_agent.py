@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -42,7 +43,16 @@ def test_joining_once(here: Here) -> None:
     joined = here.json("agent", "join", "bob")["agent"]
     assert set(joined) == {"name", "joined", "seen"}
     assert [agent["name"] for agent in here.json("agent", "list")["agents"]] == ["alice", "bob"]
-    assert here.ok("agent", "list").startswith("alice  joined 2")
+    assert re.search(r"^alice +joined 2", here.ok("agent", "list"), re.MULTILINE)
+
+
+def test_what_needs_no_settings_is_listed_where_it_is_installed(here: Here, tmp_path: Path) -> None:
+    codex = tmp_path / "bin" / "codex"
+    codex.parent.mkdir()
+    codex.write_text("#!/bin/sh\n")
+    codex.chmod(0o755)
+    known = here.json("agent", "list", PATH=f"{codex.parent}{os.pathsep}{os.environ['PATH']}")["configured"]
+    assert {"name": "codex", "driver": "codex", "model": ""} in known
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])

@@ -69,7 +69,7 @@ def whoami(output: Output, /) -> None:
 def resume(output: Output, /, name: str) -> None:
     """Use NAME again now: an agent, or an account, that is paused as its vendor let it wait.
 
-    
+    \b
     Example:
       intarsia agent resume claude
     """
@@ -95,11 +95,15 @@ def list_(output: Output, /) -> None:
     project = open_project()
     with project.database.read() as tx:
         found = members.everybody(tx)
-    agents = {name: agent for name, agent in project.config.agents.items() if agent.driver}
+    from intarsia.run.start import known_agents
+
+    agents = known_agents(project.config, project.repository.root)
     rows = [[name, f"run by intarsia: {agent.driver}", agent.model] for name, agent in agents.items()]
     rows += [[member.name, f"joined {iso(member.joined)}", f"seen {iso(member.seen)}"] for member in found]
     output.show(
-        table(rows) or "No agents. Add one under [agents] in intarsia.toml, or do: intarsia agent join NAME",
+        table(rows)
+        or "No agents. Install intarsia[claude] or intarsia[codex], add one under [agents] in intarsia.toml,"
+        " or do: intarsia agent join NAME",
         agents=[m.as_json() for m in found],
         configured=[{"name": name, "driver": agent.driver, "model": agent.model} for name, agent in agents.items()],
     )

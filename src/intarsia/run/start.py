@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -134,6 +135,21 @@ def choose_agent(config: Config) -> tuple[str, Agent]:
         return next(iter(runnable.items()))
     why = "several agents are configured" if runnable else "no agent that intarsia can run is configured"
     raise ConfigError(f"Which agent? {why}.", hint="Set run.agent in intarsia.toml, or: " + _HOW)
+
+
+def known_agents(config: Config, root: Path) -> dict[str, Agent]:
+    """Those that are configured, and those that need no settings and are installed."""
+    configured = {name: agent for name, agent in config.agents.items() if agent.driver}
+    others = {name: Agent(driver=name) for name in BY_NAME if name not in config.agents}
+    return configured | {name: agent for name, agent in others.items() if _is_installed(agent, root)}
+
+
+def _is_installed(agent: Agent, root: Path) -> bool:
+    try:
+        drivers.make(agent, root).check()
+    except NotReady:
+        return False
+    return True
 
 
 BY_NAME = ("claude", "codex")  # drivers that need to be told nothing
