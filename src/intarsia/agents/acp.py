@@ -41,6 +41,7 @@ from intarsia.agents.mcp_bridge import Bridge
 from intarsia.agents.outcomes import of_error
 from intarsia.agents.programs import npm_version, on_path, said_version
 from intarsia.agents.wire import Json, Wire, died, one_line
+from intarsia.agents.wired import LastingTurn
 from intarsia.errors import ConfigError
 
 NO_METHOD = -32601
@@ -113,12 +114,12 @@ def _split(command: str) -> list[str]:
         raise ConfigError(f"The agent's command can't be parsed: {error}: {command}") from error
 
 
-class AcpTurn:
-    """One prompt to an agent, and those that follow it while its process stays."""
+class AcpTurn(LastingTurn):
+    """Of an agent of the Agent Client Protocol."""
 
     def __init__(self, turn: Turn, argv: Sequence[str], about: AcpAgent, model: str) -> None:
         self._about = about
-        self._session = ""
+        self._conversation = ""
         self._started = uuid.uuid4().hex[:8]
         self._bridge = Bridge(turn.tools) if turn.tools and about.tools else None
         env = {**about.env, **turn.env}
@@ -140,7 +141,6 @@ class AcpTurn:
         self._opening.begin()
 
     def _set_out(self, turn: Turn) -> None:
-        """Nothing is known of this turn yet."""
         self._turn = turn
         self._scope = self._started if self._about.adds_up else uuid.uuid4().hex[:8]
         self._steps = Steps(turn.workspace, self._about)
@@ -154,27 +154,16 @@ class AcpTurn:
             self._bridge.tools = turn.tools
 
     def events(self) -> Iterator[AgentEvent]:
-        yield from self._wire.events()
-        if not self._wire.stays:
+        yield from super().events()
+        if not self.stays:
             self._release()
 
     def stop(self) -> None:
-        self._wire.stop()
+        super().stop()
         self._release()
 
-    @property
-    def stays(self) -> bool:
-        return self._wire.stays
-
-    def follow_up(self, turn: Turn) -> bool:
-        def begin(turn: Turn) -> None:
-            self._set_out(turn)
-            self._prompt(turn.prompt)
-
-        return turn.conversation == self._session and self._wire.follow_up(turn, begin)
-
     def close(self) -> None:
-        self._wire.close()
+        super().close()
         self._release()
 
     def _release(self) -> None:
@@ -183,9 +172,9 @@ class AcpTurn:
             self._bridge.close()
 
     def _ready(self, session: str) -> None:
-        self._session = session
+        self._conversation = session
         self._wire.tell(Conversation(session))
-        self._prompt(self._turn.prompt)
+        self._prompt()
 
     def _refuse(self, why: str) -> None:
         done = "It was ended" if self._prompts else "Nothing was done"
@@ -193,10 +182,13 @@ class AcpTurn:
 
     # A prompt, and its end.
 
-    def _prompt(self, text: str) -> None:
+    def _prompt(self) -> None:
+        self._send(self._turn.prompt)
+
+    def _send(self, text: str) -> None:
         self._prompts += 1
         self._words = self._error = ""
-        given = {"sessionId": self._session, "prompt": [{"type": "text", "text": text}]}
+        given = {"sessionId": self._conversation, "prompt": [{"type": "text", "text": text}]}
         self._call("session/prompt", given, self._ended, lambda error: self._fail("", error))
 
     def _ended(self, result: Json) -> None:
@@ -220,7 +212,7 @@ class AcpTurn:
     def _tell_why(self) -> None:
         reasons, self._untold = self._untold, []
         listed = "\n".join(f"- {reason}" for reason in reasons)
-        self._prompt(
+        self._send(
             f"You were not allowed to do this:\n{listed}\n"
             "Do it another way, or leave it, and go on with your task. If that is done, say so."
         )
@@ -233,7 +225,7 @@ class AcpTurn:
 
         def then(done: Any) -> None:
             problem = "" if done.exception() else done.result()  # the gate judges in any case
-            self._prompt(problem) if problem else self._finish(end)
+            self._send(problem) if problem else self._finish(end)
 
         self._wire.aside.do(lambda: objection(words), then)
         return None
@@ -258,7 +250,7 @@ class AcpTurn:
         if given or output:
             given += cached + (used.get("cachedWriteTokens") or 0)
             scope = self._scope if self._about.adds_up else f"{self._scope}.{self._prompts}"
-            self._wire.tell(Usage(f"{self._session}/{scope}", given, cached, output))
+            self._wire.tell(Usage(f"{self._conversation}/{scope}", given, cached, output))
 
     # What it tells.
 
@@ -268,9 +260,9 @@ class AcpTurn:
             return self._call.answered(message)
         if id is not None:
             return self._serve(method, params, lambda answer: self._wire.send({"jsonrpc": "2.0", "id": id, **answer}))
-        if method == "session/update" and not self._session:
+        if method == "session/update" and not self._conversation:
             self._opening.note()
-        elif method == "session/update" and params.get("sessionId") == self._session:
+        elif method == "session/update" and params.get("sessionId") == self._conversation:
             self._note(params.get("update") or {})
         return None
 
@@ -286,7 +278,7 @@ class AcpTurn:
             case {"sessionUpdate": "config_option_update"}:
                 self._changed(settings(update))
             case {"sessionUpdate": "usage_update", "cost": {"amount": amount, "currency": "USD"}}:
-                self._wire.tell(Usage(self._session, cost=float(amount)))
+                self._wire.tell(Usage(self._conversation, cost=float(amount)))
 
     def _say(self, text: str) -> None:
         self._error = text if _begins(text, self._about.errors) else ""

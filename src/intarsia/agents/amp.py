@@ -7,18 +7,14 @@ used though we were not asked ends the turn. No test of ours ever ran the real A
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +34,11 @@ from intarsia.agents import (
     Usage,
 )
 from intarsia.agents.asking import Questions
+from intarsia.agents.doorway import Doorway
 from intarsia.agents.outcomes import of_error
 from intarsia.agents.programs import on_path, said_version
 from intarsia.agents.wire import Json, Wire, died, one_line
+from intarsia.agents.wired import WiredTurn
 from intarsia.errors import ConfigError
 
 MODES = ("smart", "rush", "deep")
@@ -89,8 +87,8 @@ def program(command: str) -> str:
     return on_path(command or "amp", "npm install --global @ampcode/cli, and log in by: amp login")
 
 
-class AmpTurn:
-    """One prompt to Amp, in a process of its own."""
+class AmpTurn(WiredTurn):
+    """Of Amp, in a process of its own."""
 
     def __init__(self, turn: Turn, program: str, options: Sequence[str]) -> None:
         self._turn = turn
@@ -111,11 +109,11 @@ class AmpTurn:
             self._wire.hang_up()
 
     def events(self) -> Iterator[AgentEvent]:
-        yield from self._wire.events()
+        yield from super().events()
         self._desk.close()
 
     def stop(self) -> None:
-        self._wire.stop()
+        super().stop()
         self._desk.close()
 
     def _gone(self, code: int) -> TurnEnd:
@@ -183,26 +181,22 @@ class AmpTurn:
 
 
 class Desk:
-    """Where `amp_delegate` finds us: a socket in a directory that only we can enter, beside the settings for Amp."""
+    """Where `amp_delegate` finds us, beside the settings for Amp."""
 
     def __init__(self, answer: Any) -> None:
         self._answer = answer
         self._allowed: Counter[str] = Counter()
-        self._place = Path(tempfile.mkdtemp(prefix="intarsia-"))
-        delegate = self._place / "ask"
-        ours = shlex.join([sys.executable, "-P", "-m", "intarsia.agents.amp_delegate", str(self._place / "socket")])
+        self._doorway = Doorway(self._serve)
+        delegate, settings = (self._doorway.folder / name for name in ("ask", "settings.json"))
+        ours = shlex.join([sys.executable, "-P", "-m", "intarsia.agents.amp_delegate", str(self._doorway.path)])
         delegate.write_text(f"#!/bin/sh\nexec {ours}\n", encoding="utf-8")
         delegate.chmod(0o700)
         rules = {
             "amp.permissions": [{"tool": "*", "action": "delegate", "to": str(delegate)}],
             "amp.dangerouslyAllowAll": False,
         }
-        (self._place / "settings.json").write_text(json.dumps(rules), encoding="utf-8")
-        self.settings = ["--settings-file", str(self._place / "settings.json")]
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.bind(str(self._place / "socket"))
-        self._socket.listen()
-        threading.Thread(target=self._accept, name="amp", daemon=True).start()
+        settings.write_text(json.dumps(rules), encoding="utf-8")
+        self.settings = ["--settings-file", str(settings)]
 
     def problem(self, program: str, turn: Turn) -> str:
         """Why we can't be sure that it would ask, by its own account; nothing when we can."""
@@ -226,24 +220,14 @@ class Desk:
         return allowed
 
     def close(self) -> None:
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        shutil.rmtree(self._place, ignore_errors=True)
+        self._doorway.close()
 
-    def _accept(self) -> None:
-        with suppress(OSError):  # it was closed
-            while True:
-                connection, _ = self._socket.accept()
-                threading.Thread(target=self._serve, args=(connection,), name="amp", daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError, ValueError, KeyError), connection, connection.makefile("rwb") as stream:
-            asked = json.loads(stream.readline())
-            name, given = str(asked["tool"]), dict(asked["input"])
-            answer = self._answer(name, given)
-            self._allowed[name] += answer.allow
-            stream.write(json.dumps({"allow": answer.allow, "reason": answer.reason}).encode() + b"\n")
+    def _serve(self, stream: io.BufferedRWPair) -> None:
+        asked = json.loads(stream.readline())
+        name, given = str(asked["tool"]), dict(asked["input"])
+        answer = self._answer(name, given)
+        self._allowed[name] += answer.allow
+        stream.write(json.dumps({"allow": answer.allow, "reason": answer.reason}).encode() + b"\n")
 
 
 def _question(name: str, given: Mapping[str, Any], cwd: Path) -> Ask:

@@ -38,6 +38,7 @@ from intarsia.agents.claude_tools import TOOLS, answered, question, shown, verdi
 from intarsia.agents.outcomes import STATUS
 from intarsia.agents.programs import find_program, said_version
 from intarsia.agents.wire import Json, Wire, died
+from intarsia.agents.wired import AGAIN, LastingTurn
 
 SERVER = "intarsia"
 HOOKS = ("UserPromptSubmit", "PreToolUse", "Stop")
@@ -85,8 +86,8 @@ def program(command: str) -> str:
     return find_program("claude", command, "claude_agent_sdk", "_bundled/claude")
 
 
-class ClaudeTurn:
-    """One prompt to Claude Code, and those that follow it while its process stays."""
+class ClaudeTurn(LastingTurn):
+    """Of Claude Code."""
 
     def __init__(self, turn: Turn, program: str, options: Sequence[str]) -> None:
         self._turn = turn
@@ -94,33 +95,13 @@ class ClaudeTurn:
         self._options = options
         self._connect(turn.conversation)
 
-    def events(self) -> Iterator[AgentEvent]:
-        for event in self._wire.events():
-            yield from self._begun_anew() if event is _GONE else (event,)
-
-    def _begun_anew(self) -> Iterator[AgentEvent]:
+    def _again(self) -> Iterator[AgentEvent]:
+        """There is no such conversation."""
         self._connect("")
         return self._wire.events()
 
-    def stop(self) -> None:
-        self._wire.stop()
-
-    @property
-    def stays(self) -> bool:
-        return self._wire.stays
-
-    def follow_up(self, turn: Turn) -> bool:
-        def begin(turn: Turn) -> None:
-            self._set_out(turn)
-            self._prompt()
-
-        return turn.conversation == self._id and self._wire.follow_up(turn, begin)
-
-    def close(self) -> None:
-        self._wire.close()
-
     def _connect(self, conversation: str) -> None:
-        self._id = conversation or str(uuid.uuid4())
+        self._conversation = conversation or str(uuid.uuid4())
         self._resumes = bool(conversation)
         self._wire = Wire(self._turn, self._argv(), self._env(), self._hear, died, acts=acts)
         self._set_out(self._turn)
@@ -130,9 +111,8 @@ class ClaudeTurn:
         self._wire.send({"type": "control_request", "request_id": "initialize", "request": begin})
 
     def _set_out(self, turn: Turn) -> None:
-        """Nothing is known of this turn yet."""
         self._turn = turn
-        self._scope = f"{self._id}/{uuid.uuid4().hex[:8]}"
+        self._scope = f"{self._conversation}/{uuid.uuid4().hex[:8]}"
         self._asked = False
         self._state = ""
         self._retry_after: float | None = None
@@ -148,7 +128,7 @@ class ClaudeTurn:
             self._program, "--print", "--verbose", "--input-format=stream-json", "--output-format=stream-json",
             "--permission-mode=dontAsk", f"--tools={','.join(TOOLS)}",
             "--strict-mcp-config", f"--mcp-config={json.dumps({'mcpServers': servers})}",
-            f"--resume={self._id}" if self._resumes else f"--session-id={self._id}",
+            f"--resume={self._conversation}" if self._resumes else f"--session-id={self._conversation}",
             *self._options,
         ]  # fmt: skip
 
@@ -189,12 +169,14 @@ class ClaudeTurn:
             return self._refuse("this version does not deny what a hook that failed should have judged")
         if took.get("hooks_applied") is False:
             return self._refuse("it did not take our hooks")
-        self._wire.tell(Conversation(self._id))
+        self._wire.tell(Conversation(self._conversation))
         return self._prompt()
 
     def _prompt(self) -> None:
         prompt = {"role": "user", "content": self._turn.prompt}
-        self._wire.send({"type": "user", "message": prompt, "parent_tool_use_id": None, "session_id": self._id})
+        self._wire.send(
+            {"type": "user", "message": prompt, "parent_tool_use_id": None, "session_id": self._conversation}
+        )
 
     def _examine(self, init: Json) -> None:
         servers = {server.get("name"): server.get("status") for server in init.get("mcp_servers", [])}
@@ -230,11 +212,11 @@ class ClaudeTurn:
     def _conclude(self, result: Json) -> None:
         """It has answered; the turn is over when it has nothing to do any more, such as to hear of a subagent."""
         if self._resumes and not self._asked and LOST in " ".join(map(str, result.get("errors") or [])):
-            return self._wire.finish(_GONE)
+            return self._wire.finish(AGAIN)
         if self._answers:
             self._answers.clear()
             self._wire.tell(Usage(self._scope))
-            self._wire.tell(total(result, self._id))
+            self._wire.tell(total(result, self._conversation))
         self._result = end_of(result, self._retry_after, self._error)
         if self._result.outcome != "completed":
             return self._wire.finish(self._result)
@@ -308,7 +290,6 @@ def acts(message: Json) -> bool:
 
 
 # Says that the conversation to go on with is not there; a new one is begun.
-_GONE = TurnEnd("failed", "There is no such conversation.")
 
 
 def total(result: Json, conversation: str) -> Usage:

@@ -39,6 +39,7 @@ from intarsia.agents.codex_ends import Answers, end_of, message_of
 from intarsia.agents.patches import patched
 from intarsia.agents.programs import find_program, said_version
 from intarsia.agents.wire import Json, Wire, died, one_line
+from intarsia.agents.wired import AGAIN, LastingTurn
 
 KEYS = ("CODEX_API_KEY", "OPENAI_API_KEY")
 ASKING = {"approvalPolicy": "on-request", "sandbox": "read-only"}
@@ -92,13 +93,13 @@ def program(command: str) -> str:
     return find_program("codex", command, "codex_cli_bin", "bin/codex")
 
 
-class CodexTurn:
-    """One prompt to Codex, and those that follow it while its process stays."""
+class CodexTurn(LastingTurn):
+    """Of Codex."""
 
     def __init__(self, turn: Turn, program: str, model: str, options: Sequence[str]) -> None:
         self._turn = turn
         self._model = model
-        self._thread = turn.conversation
+        self._conversation = turn.conversation
         self._key = next((turn.env[name] for name in KEYS if turn.env.get(name)), "")
         # A key is for this process only, and goes into no file.
         store = ["-c", 'cli_auth_credentials_store="ephemeral"'] if self._key else []
@@ -106,29 +107,7 @@ class CodexTurn:
         self._starts = 0
         self._connect()
 
-    def events(self) -> Iterator[AgentEvent]:
-        for event in self._wire.events():
-            yield from self._started_again() if event is _AGAIN else (event,)
-
-    def stop(self) -> None:
-        self._wire.stop()
-
-    @property
-    def stays(self) -> bool:
-        return self._wire.stays
-
-    def follow_up(self, turn: Turn) -> bool:
-        def begin(turn: Turn) -> None:
-            self._set_out(turn)
-            self._prompt()
-
-        return turn.conversation == self._thread and self._wire.follow_up(turn, begin)
-
-    def close(self) -> None:
-        self._wire.close()
-
     def _set_out(self, turn: Turn) -> None:
-        """Nothing is known of this turn yet."""
         self._turn = turn
         self._turn_id = ""
         self._last_words = ""
@@ -148,9 +127,9 @@ class CodexTurn:
 
     def _gone(self, code: int) -> TurnEnd:
         """Of several that start at once in a new home, all but one may fail to make its database, and end (0.163)."""
-        return _AGAIN if code == 1 and not self._spoke and self._starts < STARTS else died(code)
+        return AGAIN if code == 1 and not self._spoke and self._starts < STARTS else died(code)
 
-    def _started_again(self) -> Iterator[AgentEvent]:
+    def _again(self) -> Iterator[AgentEvent]:
         yield from pause(self._starts)
         self._connect()
         yield from self.events()
@@ -175,8 +154,8 @@ class CodexTurn:
         settings: Json = {"cwd": str(self._turn.workspace), **ASKING, "developerInstructions": INSTRUCTIONS}
         if self._model:
             settings["model"] = self._model
-        if self._thread:
-            known = {**settings, "threadId": self._thread, "excludeTurns": True}
+        if self._conversation:
+            known = {**settings, "threadId": self._conversation, "excludeTurns": True}
             return self._call("thread/resume", known, self._opened, lambda _: self._start(settings))
         return self._start(settings)
 
@@ -193,14 +172,14 @@ class CodexTurn:
         policy, reviewer = opened.get("approvalPolicy"), opened.get("approvalsReviewer")
         if (policy, sandbox, reviewer) != ("on-request", "readOnly", "user"):
             return self._refuse(f"it runs with {policy} approvals by {reviewer} in a {sandbox} sandbox")
-        self._thread = opened["thread"]["id"]
+        self._conversation = opened["thread"]["id"]
         self._model = str(opened.get("model") or self._model)
-        self._wire.tell(Conversation(self._thread))
+        self._wire.tell(Conversation(self._conversation))
         return self._prompt()
 
     def _prompt(self) -> None:
         given = [{"type": "text", "text": self._turn.prompt}]
-        self._call("turn/start", {"threadId": self._thread, "input": given}, self._started_turn)
+        self._call("turn/start", {"threadId": self._conversation, "input": given}, self._started_turn)
 
     def _started_turn(self, started: Json) -> None:
         self._turn_id = started["turn"]["id"]
@@ -244,10 +223,10 @@ class CodexTurn:
                 self._started(params["item"])
             case "item/completed":
                 self._completed(params["item"])
-            case "thread/tokenUsage/updated" if params.get("threadId") == self._thread:
+            case "thread/tokenUsage/updated" if params.get("threadId") == self._conversation:
                 used = params["tokenUsage"]["total"]
                 figures = (used["inputTokens"], used["cachedInputTokens"], used["outputTokens"])
-                self._wire.tell(Usage(self._thread, *figures, model=self._model))
+                self._wire.tell(Usage(self._conversation, *figures, model=self._model))
                 self._answers.paid(params["tokenUsage"])
             case "error" if params.get("willRetry"):
                 self._wire.tell(
@@ -255,7 +234,7 @@ class CodexTurn:
                 )
             case "mcpServer/startupStatus/updated" if params.get("status") == "failed":
                 self._refuse(f"the tool server {params.get('name')} is not connected")
-            case "turn/completed" if params.get("threadId") == self._thread:
+            case "turn/completed" if params.get("threadId") == self._conversation:
                 self._wire.finish(end_of(params["turn"], self._last_words, declined=self._answers.declined))
 
     def _started(self, item: Json) -> None:
@@ -308,12 +287,11 @@ class CodexTurn:
     def _tell_why(self, reason: str) -> None:
         """A no takes no reason along, so the model reads it as a word of its user's."""
         given = [{"type": "text", "text": reason}]
-        steer = {"threadId": self._thread, "expectedTurnId": self._turn_id, "input": given}
+        steer = {"threadId": self._conversation, "expectedTurnId": self._turn_id, "input": given}
         self._call("turn/steer", steer, lambda _: None, lambda _: None)
 
 
 # Says that the program is to be started again.
-_AGAIN = TurnEnd("failed", "It did not start.")
 
 
 def pause(starts: int) -> Iterator[Waiting]:

@@ -26,6 +26,7 @@ from intarsia.agents.codex_ends import DECLINED, message_of
 from intarsia.agents.outcomes import of_error
 from intarsia.agents.programs import said_version
 from intarsia.agents.wire import Json, Wire, died, one_line
+from intarsia.agents.wired import AGAIN, WiredTurn
 
 SANDBOX = (
     "--sandbox=workspace-write",
@@ -68,28 +69,21 @@ class CodexExecDriver:
         return None
 
 
-class CodexExecTurn:
-    """One prompt to Codex, in a process of its own."""
+class CodexExecTurn(WiredTurn):
+    """Of Codex, in a process of its own."""
 
     def __init__(self, turn: Turn, program: str, options: Sequence[str]) -> None:
         self._turn = turn
         self._argv = [program, "exec", "--json", *SANDBOX, *_writable(turn), *options]
-        self._thread = turn.conversation
+        self._conversation = turn.conversation
         self._last_words = ""
         self._starts = 0
         self._connect()
 
-    def events(self) -> Iterator[AgentEvent]:
-        for event in self._wire.events():
-            yield from self._started_again() if event is _AGAIN else (event,)
-
-    def stop(self) -> None:
-        self._wire.stop()
-
     def _connect(self) -> None:
         self._starts += 1
         self._spoke = False
-        resume = ["resume", self._thread] if self._thread else []
+        resume = ["resume", self._conversation] if self._conversation else []
         key = next((self._turn.env[name] for name in KEYS if self._turn.env.get(name)), "")
         env = {**self._turn.env, **({KEYS[0]: key} if key else {})}
         self._wire = Wire(self._turn, [*self._argv, *resume, "-"], env, self._hear, self._gone)
@@ -103,10 +97,10 @@ class CodexExecTurn:
             return died(code)
         words = self._turn.output_file.read_text(encoding="utf-8", errors="replace").strip()
         if LOST in words:
-            self._thread = ""
-        return _AGAIN if self._starts < STARTS else TurnEnd("failed", one_line(words[-400:]) or died(code).detail)
+            self._conversation = ""
+        return AGAIN if self._starts < STARTS else TurnEnd("failed", one_line(words[-400:]) or died(code).detail)
 
-    def _started_again(self) -> Iterator[AgentEvent]:
+    def _again(self) -> Iterator[AgentEvent]:
         yield from pause(self._starts)
         self._connect()
         yield from self.events()
@@ -115,7 +109,7 @@ class CodexExecTurn:
         self._spoke = True
         match message:
             case {"type": "thread.started", "thread_id": str(id)}:
-                self._thread = id
+                self._conversation = id
                 self._wire.tell(Conversation(id))
             case {"type": "item.started", "item": item} if text := _shown(item):
                 self._last_words = ""
@@ -136,13 +130,12 @@ class CodexExecTurn:
 
     def _complete(self, used: Json) -> None:
         given, cached, output = (int(used.get(f"{name}_tokens") or 0) for name in ("input", "cached_input", "output"))
-        self._wire.tell(Usage(self._thread, given, cached, output))
+        self._wire.tell(Usage(self._conversation, given, cached, output))
         words = self._last_words
         self._wire.finish(TurnEnd("completed", "", words) if words else TurnEnd("refused", DECLINED))
 
 
 # Says that the program is to be started again.
-_AGAIN = TurnEnd("failed", "It did not start.")
 
 
 def _writable(turn: Turn) -> list[str]:

@@ -1,23 +1,21 @@
 """Our tools for an agent that can only be told of a tool server to start: a program that passes all it hears on to us.
 
-It finds us by a socket in a directory that only we can enter. `python -m intarsia.agents.mcp_bridge SOCKET`.
+It finds us by a doorway. `python -m intarsia.agents.mcp_bridge SOCKET`.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import shutil
 import socket
 import sys
-import tempfile
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from intarsia.agents import Tool, mcp
+from intarsia.agents.doorway import Doorway
 
 SERVER = "intarsia"
 
@@ -28,38 +26,24 @@ class Bridge:
     def __init__(self, tools: Sequence[Tool]) -> None:
         self.was_used = False
         self.tools = tools
-        self._place = Path(tempfile.mkdtemp(prefix="intarsia-"))
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.bind(str(self._place / "tools"))
-        self._socket.listen()
-        threading.Thread(target=self._accept, name="tools", daemon=True).start()
+        self._doorway = Doorway(self._serve)
+
+    def close(self) -> None:
+        self._doorway.close()
 
     def server(self) -> dict[str, Any]:
         """How an agent starts the program, as the Agent Client Protocol says it."""
-        arguments = ["-P", "-m", "intarsia.agents.mcp_bridge", str(self._place / "tools")]
+        arguments = ["-P", "-m", "intarsia.agents.mcp_bridge", str(self._doorway.path)]
         return {"name": SERVER, "command": sys.executable, "args": arguments, "env": []}
 
-    def close(self) -> None:
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        shutil.rmtree(self._place, ignore_errors=True)
-
-    def _accept(self) -> None:
-        with suppress(OSError):  # it was closed
-            while True:
-                connection, _ = self._socket.accept()
-                threading.Thread(target=self._serve, args=(connection,), name="tools", daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError, ValueError), connection, connection.makefile("rwb") as stream:
-            for line in stream:
-                self.was_used = True
-                answer = mcp.answer(self.tools, json.loads(line))
-                reply = answer() if callable(answer) else answer
-                if reply is not None:
-                    stream.write(json.dumps(reply).encode() + b"\n")
-                    stream.flush()
+    def _serve(self, stream: io.BufferedRWPair) -> None:
+        for line in stream:
+            self.was_used = True
+            answer = mcp.answer(self.tools, json.loads(line))
+            reply = answer() if callable(answer) else answer
+            if reply is not None:
+                stream.write(json.dumps(reply).encode() + b"\n")
+                stream.flush()
 
 
 def main() -> None:
