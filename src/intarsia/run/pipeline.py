@@ -7,20 +7,19 @@ nothing that was done before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from intarsia.agents import Running, Turn, TurnEnd
+from intarsia.agents import Running, TurnEnd
 from intarsia.agents.following import Following
 from intarsia.agents.supervision import end_marked, watch
 from intarsia.errors import Aborted, GitError, StaleLease
-from intarsia.kernel import issues, sessions
-from intarsia.kernel.database import Transaction
+from intarsia.kernel import sessions
 from intarsia.kernel.issues import Issue
 from intarsia.kernel.sessions import Session
-from intarsia.run import clashes, guides, mail, prompts, room, service
+from intarsia.run import clashes, mail, service
 from intarsia.run.checks import Evidence
 from intarsia.run.claimed import Claimed
+from intarsia.run.closing import KILLED_TRIES, Closing, progress
 from intarsia.run.context import Context
 from intarsia.run.desk import make_desk
 from intarsia.run.gate import Gate
@@ -29,17 +28,14 @@ from intarsia.run.lander import Lander
 from intarsia.run.limits import Reached
 from intarsia.run.line import Entry
 from intarsia.run.outcomes import HANDLING
-from intarsia.run.place import Place
 from intarsia.run.proof import Proof, RedCombination
-from intarsia.run.resolution import Resolution, add_named_dependency, in_message, make
+from intarsia.run.resolution import Resolution, in_message, make
 from intarsia.run.seat import Seat
 from intarsia.run.service import Unserved
 from intarsia.workspace.git import was_killed
 from intarsia.workspace.landing import InTheWay, MergeConflict, NothingToLand, Work
 from intarsia.workspace.worktree import Inspection, Worktree
 
-DIFF_SHOWN = 8_000
-KILLED_TRIES = 3
 RESUMPTIONS = 2
 
 
@@ -65,12 +61,12 @@ class Pipeline:
         self._claimed = Claimed(context, session, issue)
         self._issue = issue
         self._inherited = inherited
-        self._folder = context.folder(session.id)
         self._desk = make_desk(context, self._claimed, lambda text: self._report(self._row.stage, text))
         self._seat = Seat(context, self._claimed, self._desk)
         self._proof = Proof(context, self._claimed, self._desk, self._report)
         self._lander = Lander(context, self._claimed, self._desk, self._proof, self._report)
         self._turns = Following(context.driver)
+        self._closing = Closing(context, self._claimed, self._desk, self._seat, self._turns)
         self._gate = Gate(context.repository, context.config, context.target)
         self._commit = ""
         self._goes_on = False
@@ -86,7 +82,7 @@ class Pipeline:
 
     def _go_through(self) -> Ending:
         stages = {"working": self._work, "checking": self._check, "landing": self._land}
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._context.folder(self._row.id).mkdir(parents=True, exist_ok=True)
         killed = 0
         while self._row.active:
             stage = self._row.stage
@@ -94,24 +90,24 @@ class Pipeline:
                 if self._inherited and stage != "working":
                     end_marked(self._row.id)
                 if self._inherited and (problem := self._desk.come_back()):
-                    self._give_up("blocked", problem)
+                    self._closing.give_up("blocked", problem)
                     continue
                 stages[stage]()
                 self._inherited = False
             except Aborted as stop:
                 self._unserved = stop if isinstance(stop, Unserved) else None
-                self._park(str(stop), resume=stage)
+                self._closing.park(str(stop), resume=stage)
             except InTheWay as obstacle:
-                self._park(f"{obstacle.message} {obstacle.hint}", resume=stage)
+                self._closing.park(f"{obstacle.message} {obstacle.hint}", resume=stage)
             except (StaleLease, BrokenOff):
                 self._begin_again()
             except (GitError, OSError) as error:
-                self._require_room(str(error))
+                self._closing.require_room(str(error))
                 killed += was_killed(error)
                 if was_killed(error) and killed < KILLED_TRIES:
                     self._begin_again()
                 else:
-                    self._give_up("failed", f"{error} (while {stage})")
+                    self._closing.give_up("failed", f"{error} (while {stage})")
         return Ending(self._row, self._issue.title, self._commit, self._unserved)
 
     def _begin_again(self) -> None:
@@ -132,14 +128,14 @@ class Pipeline:
                 return self._put_off(refusal)
             if reached := self._seat.begin_turn():
                 return self._stop_at(reached)
-            turn = mail.enclosed(self._context.database, self._turn(self._desk.place()))
+            turn = mail.enclosed(self._context.database, self._seat.turn(self._desk.place(), resumed=self._goes_on))
             turn.prompt_file.write_text(turn.prompt, encoding="utf-8")
             self._desk.watch_repository()
             running = self._turns.start(turn)
         self._report("working")
         end = watch(running, self._seat.limits(), self._seat.note, self._claimed.stopped)
         if not self._turns.stays:
-            self._clear_processes()
+            self._closing.clear_processes()
         self._context.crew.rest(self._row.id)
         return self._judge(end)
 
@@ -158,7 +154,7 @@ class Pipeline:
             return self._put_off(Aborted(reached.text))
         handling = HANDLING[reached.outcome]
         reason = f"The agent {handling.said}. {reached.text} {self._row.reason}".strip()
-        return self._give_up("blocked" if handling.then == "block" else "failed", reason)
+        return self._closing.give_up("blocked" if handling.then == "block" else "failed", reason)
 
     def _adopted(self) -> Running | None:
         """The turn that was begun before, if it can be followed to its end.
@@ -167,7 +163,7 @@ class Pipeline:
         from its start, with what was done archived.
         """
         place = self._desk.left_place()
-        running = self._context.driver.adopt(self._turn(place)) if place else None
+        running = self._context.driver.adopt(self._seat.turn(place)) if place else None
         if running is not None:
             self._claimed.record("agent_adopted", turn=self._row.turn)
             return running
@@ -192,24 +188,26 @@ class Pipeline:
         facts = {"outcome": end.outcome, "detail": end.detail, "retry_after": end.retry_after, "head": found.head}
         self._claimed.record("turn_ended", turn=self._row.turn, **facts)
         if self._desk.put_target_back():
-            return self._give_up("failed", f"The agent moved {self._context.target} by itself; that was put back.")
+            return self._closing.give_up(
+                "failed", f"The agent moved {self._context.target} by itself; that was put back."
+            )
         if end.outcome != "completed":
             return self._handle(end, found)
         mail.acknowledge(self._context.database, self._row.id)
         service.served(self._context)
         resolution = self._resolution(end)
-        if resolution is None and self._row.turn > 1 and _progress(found) == self._row.progress:
-            return self._give_up("blocked", f"{self._row.reason} It changed nothing when told so.")
+        if resolution is None and self._row.turn > 1 and progress(found) == self._row.progress:
+            return self._closing.give_up("blocked", f"{self._row.reason} It changed nothing when told so.")
         if found.commits:
             self._desk.save(found.head)
         verdict = self._gate.judge(found, resolution, self._desk.base)
         if verdict.problem:
-            return self._follow_up(verdict.problem, found)
+            return self._closing.follow_up(verdict.problem, found)
         if verdict.ends:
             self._turns.close()
-            return self._end_without_commit(verdict.ends)
+            return self._closing.end_without_commit(verdict.ends)
         declared = verdict.docs_only.as_json() if verdict.docs_only else None
-        self._claimed.advance("checking", head=found.head, progress=_progress(found), resolution=declared)
+        self._claimed.advance("checking", head=found.head, progress=progress(found), resolution=declared)
         return None
 
     def _handle(self, end: TurnEnd, found: Inspection) -> None:
@@ -221,14 +219,14 @@ class Pipeline:
                 self._desk.keep_interrupted()
                 raise service.met(self._context, self._row.id, end, reason)
             case "follow up":
-                self._follow_up(f"{reason} Go on from there.", found)
+                self._closing.follow_up(f"{reason} Go on from there.", found)
             case "block":
-                self._give_up("blocked", reason)
+                self._closing.give_up("blocked", reason)
             case "again" if self._can_resume and self._resumed < RESUMPTIONS:
                 self._resumed += 1
                 raise BrokenOff(reason)
             case "fail" | "again":
-                self._give_up("failed", reason, unlucky=handling.then == "again")
+                self._closing.give_up("failed", reason, unlucky=handling.then == "again")
 
     def _resolution(self, end: TurnEnd) -> Resolution | None:
         """What the agent declared by command in this turn, else by its last words."""
@@ -247,7 +245,7 @@ class Pipeline:
         if failure is None:
             return self._claimed.advance("landing")
         self._desk.clean()
-        return self._follow_up(_explain(failure))
+        return self._closing.follow_up(_explain(failure))
 
     @property
     def _unchecked(self) -> bool:
@@ -264,16 +262,17 @@ class Pipeline:
             if not entry.tried:  # not while others wait for us in the queue
                 entry.comparison.settle(patient=True)
             self._commit = self._context.line.land(entry, self._lander.lead, self._claimed.stopped, self._waits)
-            self._finish()
+            self._closing.landed(self._commit)
         except MergeConflict as conflict:
             explained = clashes.explain(conflict.clashes, lambda path: self._context.landing.issues_since(work, path))
-            self._hand_back(f"{conflict.message} {self._desk.reconciling}\n\n{explained}", conflict.other)
+            self._closing.hand_back(f"{conflict.message} {self._desk.reconciling}\n\n{explained}", conflict.other)
         except clashes.BrokenTogether as together:
-            self._hand_back(f"{together}\n\n{together.explained}", self._landed_since())
+            self._closing.hand_back(f"{together}\n\n{together.explained}", self._landed_since())
         except RedCombination as red:
-            self._hand_back(f"Together with what landed meanwhile, {_explain(red.evidence)}", self._landed_since())
+            failed = f"Together with what landed meanwhile, {_explain(red.evidence)}"
+            self._closing.hand_back(failed, self._landed_since())
         except NothingToLand as nothing:
-            self._follow_up(nothing.message)
+            self._closing.follow_up(nothing.message)
         except NotHeld as others:
             self._wait_for_others(others)
 
@@ -285,95 +284,10 @@ class Pipeline:
         if not self._desk.is_in_place:
             raise InTheWay(f"Ready to land, but {others.holders}", hint="When that is done: intarsia run")
         self._claimed.update(progress="")
-        self._follow_up(str(others))
-
-    def _finish(self) -> None:
-        """The work is on the branch: close the issue, and leave nothing behind."""
-        said = f"landed as {self._commit[:10]}"
-        self._desk.drop_branch()
-        self._desk.forget()
-        self._claimed.end("done", said, self._close("landed"), head=self._commit)
-
-    def _close(self, resolution: str) -> Callable[[Transaction], None]:
-        def close(tx: Transaction) -> None:
-            issues.close(tx, self._issue.id, resolution, self._row.id, self._row.id)
-
-        return close
-
-    def _hand_back(self, problem: str, other: str) -> None:
-        """Return the work to its agent, with the branch as it is now and what the others changed there."""
-        shown = self._desk.meet()
-        self._follow_up(
-            f"{problem}\n\n{shown} Since you began, this landed there:\n\n```diff\n{other[:DIFF_SHOWN]}\n```"
-        )
+        self._closing.follow_up(str(others))
 
     def _landed_since(self) -> str:
         return self._context.repository.git.run("diff", self._desk.base, self._context.landing.tip())
-
-    # Going on and ending.
-
-    def _follow_up(self, problem: str, found: Inspection | None = None) -> None:
-        """Tell the agent what failed and let it go on, unless it had all its tries."""
-        problem = prompts.readable(problem)
-        self._require_room()
-        turn = self._row.turn
-        left = self._context.config.run.followups - turn
-        if left < 0:
-            return self._give_up("blocked", f"{prompts.first_line(problem)} That was turn {turn}.")
-        if found and found.dirty:
-            self._desk.save_uncommitted()
-        self._claimed.advance(
-            "working",
-            prompts.first_line(problem),
-            turn=turn + 1,
-            prompt=self._context.prompts.followup(self._issue.id, problem, left, self._task()),
-            head=found.head if found else self._desk.head,
-            progress=_progress(found) if found else self._row.progress,
-            resolution=None,
-        )
-        return self._context.reporter.told(self._row.id, prompts.first_line(problem))
-
-    def _end_without_commit(self, resolution: Resolution) -> None:
-        if resolution.kind == "blocked":
-            return self._end_waiting(resolution)
-        said = f"{resolution.kind}: {resolution.rationale}"
-        self._desk.forget()
-        self._desk.drop_branch()
-        return self._claimed.end("done", said, self._close(resolution.kind), resolution=resolution.as_json())
-
-    def _end_waiting(self, resolution: Resolution) -> None:
-        """The agent waits for another issue: record that and give this one back; block it if it names none."""
-
-        def give_back(tx: Transaction) -> None:
-            actor, note = self._row.id, resolution.rationale
-            if not add_named_dependency(tx, self._issue.id, resolution.rationale, actor):
-                return issues.block(tx, self._issue.id, note, actor, actor)
-            return issues.requeue(tx, self._issue.id, note, actor, session=actor, attempt=False)
-
-        self._desk.keep_work()
-        said = f"blocked: {resolution.rationale}"
-        self._claimed.end("released", said, give_back, resolution=resolution.as_json())
-
-    def _give_up(self, stage: str, reason: str, *, unlucky: bool = False) -> None:
-        """End without success, with everything the agent made kept in the user's repository."""
-        self._require_room()
-        self._clear_processes()
-        self._desk.keep_work()
-        note = f"{reason} Log: {self._folder.relative_to(self._context.repository.root)}"
-        tries = max(self._context.config.run.attempts, KILLED_TRIES if unlucky else 1)
-
-        def set_aside(tx: Transaction) -> None:
-            if stage == "failed" and self._issue.attempts + 1 < tries:
-                issues.requeue(tx, self._issue.id, note, self._row.id, session=self._row.id)
-            else:
-                issues.block(tx, self._issue.id, note, self._row.id, self._row.id)
-
-        self._claimed.end(stage, reason, set_aside)
-
-    def _park(self, reason: str, resume: str) -> None:
-        self._clear_processes()
-        self._desk.park()
-        self._claimed.park(reason, resume)
 
     # Small words.
 
@@ -381,37 +295,8 @@ class Pipeline:
     def _row(self) -> Session:
         return self._claimed.row
 
-    def _turn(self, place: Place) -> Turn:
-        prompt = self._row.prompt or self._task()
-        if self._goes_on:
-            prompt = self._context.prompts.resumed(self._issue.id, prompt)
-        return self._seat.turn(place, prompt)
-
-    def _task(self) -> str:
-        commands = [check.command for check in self._context.config.check_list().values()]
-        context = self._context
-        guide = guides.unread(context.repository.objects, self._desk.base or context.landing.tip(), context.driver)
-        shared = context.tree is not None
-        return context.prompts.task(self._issue, context.target, commands, shared=shared, guide=guide)
-
-    def _require_room(self, problem: str = "") -> None:
-        """What fails on a full disk proves nothing: raises NotReady, which leaves the session to the next run."""
-        room.require(self._folder, self._context.repository.git_dir, problem=problem)
-
-    def _clear_processes(self) -> None:
-        self._turns.close()
-        if not self._context.driver.capabilities.leaves_processes:
-            return
-        self._claimed.assure()
-        if count := end_marked(self._row.id):
-            self._claimed.record("processes_ended", count=count)
-
     def _report(self, stage: str, detail: str = "") -> None:
         self._context.reporter.stage(self._row.id, stage, detail)
-
-
-def _progress(found: Inspection) -> str:
-    return f"{found.head} {found.left}"
 
 
 def _explain(failure: Evidence) -> str:

@@ -18,7 +18,7 @@ from intarsia.agents import (
     environment,
 )
 from intarsia.kernel import sessions
-from intarsia.run import limits, secret, tools, usage
+from intarsia.run import guides, limits, secret, tools, usage
 from intarsia.run.claimed import Claimed
 from intarsia.run.context import Context
 from intarsia.run.desk import Desk
@@ -43,7 +43,20 @@ class Seat:
         idle = general.idle if agent.idle is None else agent.idle
         return Limits(wall, idle, general.output)
 
-    def turn(self, place: Place, prompt: str) -> Turn:
+    def task(self) -> str:
+        """What its agent is told first."""
+        context = self._context
+        commands = [check.command for check in context.config.check_list().values()]
+        guide = guides.unread(context.repository.objects, self._desk.base or context.landing.tip(), context.driver)
+        shared = context.tree is not None
+        return context.prompts.task(self._claimed.issue, context.target, commands, shared=shared, guide=guide)
+
+    def _prompt(self, *, resumed: bool) -> str:
+        prompt = self._claimed.row.prompt or self.task()
+        return self._context.prompts.resumed(self._claimed.issue.id, prompt) if resumed else prompt
+
+    def turn(self, place: Place, *, resumed: bool = False) -> Turn:
+        """`resumed` is one that was broken off and goes on."""
         row, folder = self._claimed.row, self._context.folder(self._claimed.id)
         env = {
             **environment.base([*self._context.config.run.env, *self._context.agent.env]),
@@ -57,7 +70,7 @@ class Seat:
             session=row.id,
             issue=row.issue,
             number=row.turn,
-            prompt=prompt,
+            prompt=self._prompt(resumed=resumed),
             workspace=place.path,
             folder=folder,
             env=env,
