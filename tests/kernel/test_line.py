@@ -140,6 +140,14 @@ def test_every_defect_has_its_test() -> None:
 # Order.
 
 
+def test_who_holds_what_a_request_waits_for(database: Database) -> None:
+    take(database, "a", X)
+    take(database, "d", {"code:y": "exclusive"})
+    join(database, "b", X)
+    with database.read() as tx:
+        assert [line.is_waited_for(tx, session) for session in "abd"] == [True, False, False]
+
+
 def test_first_come_first_served(database: Database) -> None:
     take(database, "a", X)
     b, c = join(database, "b", X), join(database, "c", X)

@@ -72,6 +72,14 @@ def test_one_that_is_stopped_meanwhile_is_told_so(crew: Crew) -> None:
     assert crew.has_agent()
 
 
+def test_one_that_others_wait_for_does_not_wait_for_them(crew: Crew) -> None:
+    crew.rest("s-1")
+    crew.join("s-3", working=True)
+    assert crew.work("s-1", never, lambda: True)
+    crew.rest("s-2")
+    assert not crew.has_agent()
+
+
 def test_alone_an_agent_has_one_session() -> None:
     assert Crew(1).most == 1
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.run.test_crash import finish
+from intarsia.kernel.line import Waiting, standing
+from tests.run.test_crash import finish, opened
 from tests.support.sandbox import Sandbox, Step, adds
 from tests.support.until import until
 
@@ -378,3 +379,38 @@ def test_an_agents_own_git_can_not_commit_what_all_have_in_the_tree(project: San
     assert project.git("diff", "--name-only") == "README.md"
     log = project.root / ".intarsia/sessions" / project.sessions()[0]["id"] / "output-1.log"
     assert log.read_text().count("intarsia commit -m MESSAGE") == 3
+
+
+def test_one_that_is_sent_back_goes_before_agents_that_wait_for_what_it_holds(sandbox: Sandbox) -> None:
+    """Both agents there may be would else wait for it, and it for them, until they are refused."""
+    place = sandbox.root.parent
+    prepare(
+        sandbox,
+        "wait = 600\n[run]\nagents = 2\non_overlap = 'wait'\n"
+        f"[checks]\nfine = 'until [ -e {place}/go ]; do sleep 0.02; done; ! grep -q wrong a.py'\n",
+    )
+    sandbox.commit("a.py", "def a():\n    print(1)\n    print(2)\n    print(3)\n", "More code")
+    wrong, right = replaces("print(1)", "wrong"), replaces("wrong", "print('one')")
+    held: Step = {"shell": f"until [ -e {place}/held ]; do sleep 0.02; done"}
+    first = [[wrong, {"shell": f"touch {place}/held"}, {"commit": "Wrong"}], [right, {"commit": "Right"}]]
+    scripts = {
+        "it-1": first,
+        **{f"it-{n}": [[held, replaces(f"print({n})", f"print('{n}')"), {"commit": "Quote"}]] for n in (2, 3)},
+    }
+    for name in scripts:
+        sandbox.issue(name)
+    run = sandbox.start("run", "--agent", sandbox.scenario(scripts))
+    until(lambda: len(waiting(sandbox)) == 2)
+    (place / "go").touch()
+    finish(run)
+    assert sandbox.show("a.py") == "def a():\n    print('one')\n    print('2')\n    print('3')"
+    assert [session["turn"] for session in sandbox.sessions("it-1")] == [2]
+
+
+def replaces(old: str, new: str) -> Step:
+    return {"replace": "a.py", "old": old, "new": new}
+
+
+def waiting(sandbox: Sandbox) -> list[Waiting]:
+    with opened(sandbox).read() as tx:
+        return standing(tx)

@@ -142,6 +142,15 @@ def standing(tx: Transaction) -> list[Waiting]:
     return [Waiting(row["turn"], row["session"], _decode(row["wants"])) for row in rows]
 
 
+def is_waited_for(tx: Transaction, session: str) -> bool:
+    """Whether one of those requests waits for what the session holds."""
+    return any(
+        lease.session == session
+        for waiting in standing(tx)
+        for lease in leases.conflicting(tx, waiting.session, waiting.wants)
+    )
+
+
 def join(tx: Transaction, session: str, asked: Collection[Want]) -> int:
     """Stand at the end of the line; returns the turn. Raises Deadlock."""
     turn = leases.next_token(tx)

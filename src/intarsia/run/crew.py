@@ -55,26 +55,35 @@ class Crew:
             self._free(session)
         self.when_free()
 
-    def work(self, session: str, stopped: Callable[[], bool], waits: Callable[[], None] = lambda: None) -> bool:
-        """Wait until its agent may work; false when `stopped` says so before. `waits` is told that it takes time."""
-        with self._moved:
-            if session in self._working:
-                return True
-            if self._returning or len(self._working) >= self._size:
-                waits()
-            self._returning.append(session)
-            try:
-                while not self._is_next(session):
-                    if stopped():
-                        return False
-                    self._moved.wait(POLL)
-                self._working.add(session)
-                return True
-            finally:
-                self._returning.remove(session)
+    def work(self, session: str, stopped: Callable[[], bool], urgent: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until its agent may work; false when `stopped` says so before.
 
-    def _is_next(self, session: str) -> bool:
-        return self._returning[0] == session and len(self._working) < self._size
+        When it is `urgent`, as others' agents can't go on before, one more works.
+        """
+        with self._moved:
+            if session not in self._working:
+                self._returning.append(session)
+        try:
+            while not self._begin(session, anyway=False):
+                if stopped():
+                    return False
+                if urgent():
+                    return self._begin(session, anyway=True)
+        finally:
+            with self._moved:
+                if session in self._returning:
+                    self._returning.remove(session)
+        return True
+
+    def _begin(self, session: str, *, anyway: bool) -> bool:
+        """Whether it works now; if not, that is known after a while."""
+        with self._moved:
+            first = self._returning[:1] == [session] and len(self._working) < self._size
+            if session not in self._working and not first and not anyway:
+                self._moved.wait(POLL)
+                return False
+            self._working.add(session)
+            return True
 
     def _free(self, session: str) -> None:
         self._working.discard(session)

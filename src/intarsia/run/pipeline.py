@@ -13,7 +13,7 @@ from intarsia.agents import Running, TurnEnd
 from intarsia.agents.following import Following
 from intarsia.agents.supervision import end_marked, watch
 from intarsia.errors import Aborted, GitError, StaleLease
-from intarsia.kernel import sessions
+from intarsia.kernel import line, sessions
 from intarsia.kernel.issues import Issue
 from intarsia.kernel.sessions import Session
 from intarsia.run import clashes, mail, service
@@ -122,7 +122,7 @@ class Pipeline:
         self._goes_on = False
         running = self._adopted() if self._inherited else None
         if running is None:
-            if not self._context.crew.work(self._row.id, self._claimed.stopped, self._wait):
+            if not self._context.crew.work(self._row.id, self._claimed.stopped, self._is_waited_for):
                 return self._put_off(Aborted("The run was interrupted."))
             if refusal := service.refusal(self._context):
                 return self._put_off(refusal)
@@ -139,8 +139,11 @@ class Pipeline:
         self._context.crew.rest(self._row.id)
         return self._judge(end)
 
-    def _wait(self) -> None:
+    def _is_waited_for(self) -> bool:
+        """Whether others' agents can't go on before this one's."""
         self._report("working", "waiting for an agent to be free")
+        with self._context.database.read() as tx:
+            return line.is_waited_for(tx, self._row.id)
 
     def _put_off(self, why: Aborted) -> None:
         """Begin no turn now. Raises `why`, and with it parks the session."""
