@@ -65,7 +65,7 @@ def test_what_another_holds_goes_back_and_the_rest_lands(each_sandbox: Sandbox) 
 
 
 def test_it_is_waited_for_before_it_lands(each_sandbox: Sandbox) -> None:
-    box = project(each_sandbox, "wait", 60)
+    box = project(each_sandbox, "wait", 600)
     run = box.start("run", "--agent", box.scenario({"it-1": [by_shell("a")]}))
     until(lambda: waits(box))
     assert box.show("a.py") + "\n" == CODE

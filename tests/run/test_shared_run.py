@@ -260,7 +260,7 @@ def test_a_killed_supervisor_is_continued(sandbox: Sandbox, moment: str) -> None
     prepare(sandbox, "[checks]\nslow = 'test ! -e slow || sleep 60'\n")
     sandbox.issue("it-a")
     sandbox.issue("it-b")
-    waits = {"turn": [change("a"), {"wait": 60}], "commit": [*changes("a")[0], {"wait": 60}]}
+    waits = {"turn": [change("a"), {"hang": True}], "commit": [*changes("a")[0], {"hang": True}]}
     slow: Sequence[Step] = waits.get(moment, changes("a")[0])
     agent = sandbox.scenario({"it-a": [list(slow)], "it-b": changes("b")})
     if moment in ("check", "landing"):
