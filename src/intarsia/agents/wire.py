@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import select
 import signal
 import threading
 import time
@@ -288,10 +289,17 @@ class Wire:
             self._held.kill()
 
     def _notice_death(self) -> None:
-        """A program may leave a child that keeps its output open; so its end is no sure sign."""
-        if self._held.wait(0):
+        """A program may leave a child that keeps its output open; so its end is seen only here."""
+        if self._held.wait(0) and not self._is_unheard():
             self._reader.join(1)
             self.finish(self._gone(self._code()))
+
+    def _is_unheard(self) -> bool:
+        """Whether there is something that it said, or its end, which the thread that listens has not come to yet."""
+        try:
+            return bool(select.select([self._output], [], [], 0)[0])
+        except (OSError, ValueError):  # it has heard all
+            return False
 
 
 def _process_session(process: psutil.Process) -> int:
