@@ -63,6 +63,14 @@ def test_one_that_goes_back_to_its_agent_comes_first(crew: Crew) -> None:
     assert crew.has_agent()
 
 
+def test_who_has_to_wait(crew: Crew) -> None:
+    assert crew.may_work("s-1")
+    crew.rest("s-1")
+    assert crew.may_work("s-1")
+    crew.join("s-3", working=True)
+    assert not crew.may_work("s-1")
+
+
 def test_one_that_is_stopped_meanwhile_is_told_so(crew: Crew) -> None:
     crew.rest("s-1")
     crew.join("s-3", working=True)

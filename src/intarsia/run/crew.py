@@ -55,6 +55,11 @@ class Crew:
             self._free(session)
         self.when_free()
 
+    def may_work(self, session: str) -> bool:
+        """Whether its agent can begin without waiting."""
+        with self._moved:
+            return session in self._working or (not self._returning and len(self._working) < self._size)
+
     def work(self, session: str, stopped: Callable[[], bool], urgent: Callable[[], bool] = lambda: False) -> bool:
         """Wait until its agent may work; false when `stopped` says so before.
 

@@ -122,7 +122,7 @@ class Pipeline:
         self._goes_on = False
         running = self._adopted() if self._inherited else None
         if running is None:
-            if not self._context.crew.work(self._row.id, self._claimed.stopped, self._is_waited_for):
+            if not self._gets_agent():
                 return self._put_off(Aborted("The run was interrupted."))
             if refusal := service.refusal(self._context):
                 return self._put_off(refusal)
@@ -139,9 +139,15 @@ class Pipeline:
         self._context.crew.rest(self._row.id)
         return self._judge(end)
 
+    def _gets_agent(self) -> bool:
+        """Wait until its agent may work; false when the run is interrupted meanwhile."""
+        crew, id = self._context.crew, self._row.id
+        if not crew.may_work(id):
+            self._report("working", "waiting for an agent to be free")
+        return crew.work(id, self._claimed.stopped, self._is_waited_for)
+
     def _is_waited_for(self) -> bool:
         """Whether others' agents can't go on before this one's."""
-        self._report("working", "waiting for an agent to be free")
         with self._context.database.read() as tx:
             return line.is_waited_for(tx, self._row.id)
 
