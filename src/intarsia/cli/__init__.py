@@ -66,7 +66,7 @@ def cli() -> None:
     First steps, in a git repository:
       intarsia init
       intarsia issue new "Add a --version flag" --body "Print name and version."
-      intarsia run --agent 'command: my-agent --task {prompt_file}'
+      intarsia run --agent claude
 
     Exit codes: 0 done or nothing to do; 1 something failed, is blocked or not allowed now; 2 usage, configuration or
     environment; 3 aborted; 4 bad input; 130 interrupted.

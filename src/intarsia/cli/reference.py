@@ -60,8 +60,7 @@ agent = "claude"
 agents = 4
 
 [agents.claude]
-driver = "command"
-command = "claude -p --permission-mode acceptEdits --allowedTools=Bash"
+driver = "claude"
 env = ["ANTHROPIC_API_KEY"]
 ```
 """

@@ -52,7 +52,8 @@ def run(
 
     \b
     Example:
-      intarsia run --agent 'command: my-agent --task {prompt_file}' --agents 4 --env MY_AGENT_KEY
+      intarsia run --agent claude --agents 4 --env ANTHROPIC_API_KEY
+      intarsia run --agent 'command: my-agent --task {prompt_file}'
       intarsia run --issue ia-7f3a --json
       intarsia run --plan --agents 8
 

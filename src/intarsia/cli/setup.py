@@ -26,10 +26,12 @@ TEMPLATE = """\
 [checks]
 {checks}
 
-# Programs that do the work. {{prompt_file}} holds the task; without it the task is on standard input.
-# [agents.claude]
+# Who does the work: claude, codex, or a program of your own; {{prompt_file}} holds its task.
+# [run]
+# agent = "claude"
+# [agents.mine]
 # driver = "command"
-# command = "claude -p --permission-mode acceptEdits --allowedTools=Bash"
+# command = "my-agent --task {{prompt_file}}"
 """
 
 KNOWN_CHECKS = {
@@ -99,7 +101,7 @@ def init(
         _instruct(repository.root, **wanted)
     told = f"Made {path}.\n" + "".join(f"Wrote {name}.\n" for name in written) + _report(mai, imported)
     told += f"It runs this check before anything lands: {guess}\n" if guess else "Name your checks in it.\n"
-    told += "Next: intarsia issue new TITLE, then: intarsia run --agent 'command: my-agent --task {prompt_file}'"
+    told += "Next: intarsia issue new TITLE, then: intarsia run --agent claude"
     more = {} if mai is None or imported is None else {"imported": imported.as_json(), "broken": _broken(mai)}
     output.show(told, config=str(path), state=str(repository.state), project=database.project, written=written, **more)
     return None

@@ -73,15 +73,15 @@ def conclude(repository: Repository, shown: str, tests: int) -> int:
         f"""\
 They followed a file, so only the thinking was fake. The commits, the tests, the
 merges and the landings were real. So is {BLOCKED}, which they could not do. Let a
-real agent try:
+real agent try, such as Claude Code, if you have it:
 
   cd {shown}
   {program} issue reopen {BLOCKED}
-  {program} run --agent \\
-      'command: claude -p --permission-mode acceptEdits --allowedTools=Bash'
+  {program} run --agent claude
 
-Any program can be the agent. It gets the task on standard input, or in the file
-that stands for {{prompt_file}}; it edits, commits, and ends."""
+Or codex; or any program, by --agent 'command: my-agent'. That gets the task on
+standard input, or in the file that stands for {{prompt_file}}; it edits, commits,
+and ends."""
     )
     return 0
 

@@ -153,4 +153,4 @@ def _is_installed(agent: Agent, root: Path) -> bool:
 
 
 BY_NAME = ("claude", "codex")  # drivers that need to be told nothing
-_HOW = "intarsia run --agent 'command: my-agent --task {prompt_file}'"
+_HOW = "intarsia run --agent claude, or --agent 'command: my-agent --task {prompt_file}'"
