@@ -43,6 +43,13 @@ def test_a_workspace_is_a_repository_of_its_own_at_the_given_commit(sandbox: San
     assert sandbox.git("worktree", "list").count("\n") == 0
 
 
+def test_git_tidies_nothing_up_behind_a_commit(sandbox: Sandbox, worktree: Worktree) -> None:
+    prepare(sandbox, worktree)
+    traced = shell(worktree, "GIT_TRACE=1 git commit --allow-empty -qm Own 2>&1")
+    assert "git commit" in traced
+    assert "maintenance" not in traced
+
+
 def test_an_inspection_tells_own_commits_from_those_of_others(sandbox: Sandbox, worktree: Worktree) -> None:
     base = prepare(sandbox, worktree)
     other = sandbox.commit("other.txt", "1\n", "Of another")

@@ -171,6 +171,7 @@ class Borrowed:
             ("user.email", identity[1]),
             ("commit.gpgSign", "false"),
             ("gc.auto", "0"),
+            ("maintenance.auto", "false"),  # which git would look into after each commit, in a process of its own
             *formats,
             *([("lfs.storage", str(lfs))] if lfs.is_dir() else []),
         ]
