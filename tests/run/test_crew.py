@@ -151,7 +151,8 @@ def test_never_more_agents_work_than_may_whatever_comes_back_to_them(sandbox: Sa
     for name in names:
         sandbox.issue(name)
     work = (
-        f"echo + >> {place}/log; sleep 0.1; f=$INTARSIA_ISSUE.once; test -e $f && f=$INTARSIA_ISSUE.twice;"
+        f"echo + >> {place}/log; until [ $(grep -c + {place}/log) -ge 2 ]; do sleep 0.02; done;"
+        " f=$INTARSIA_ISSUE.once; test -e $f && f=$INTARSIA_ISSUE.twice;"
         f" echo x > $f; git add . && git commit -qm work; echo - >> {place}/log"
     )
     (place / "agent.sh").write_text(work)
