@@ -53,7 +53,7 @@ def test_every_marked_process_is_found_wherever_it_went(session: str, tmp_path: 
 
 
 def test_what_forgets_its_environment_is_found_below_what_does_not(session: str, tmp_path: Path) -> None:
-    process = start(session, "env -i sleep 600 & echo ready; wait", tmp_path / "log")
+    process = start(session, "env -i sleep 600 & echo ready; exec sleep 600", tmp_path / "log")
     until(lambda: len(marked(session)) == 2)
     assert end_marked(session) == 2
     assert process.wait(60) == -signal.SIGTERM
