@@ -76,8 +76,7 @@ class Crew:
                     return self._begin(session, anyway=True)
         finally:
             with self._moved:
-                if session in self._returning:
-                    self._returning.remove(session)
+                self._leave_line(session)
         return True
 
     def _begin(self, session: str, *, anyway: bool) -> bool:
@@ -88,7 +87,13 @@ class Crew:
                 self._moved.wait(POLL)
                 return False
             self._working.add(session)
+            self._leave_line(session)
             return True
+
+    def _leave_line(self, session: str) -> None:
+        if session in self._returning:
+            self._returning.remove(session)
+            self._moved.notify_all()
 
     def _free(self, session: str) -> None:
         self._working.discard(session)
