@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -311,6 +312,22 @@ def test_an_interruption_gives_the_batch_back_and_is_no_failure(
     found = status(database, SAVES)
     assert (found.state, found.failures) == ("behind", 0)
     assert outbound.deliver(database, NAME, SAVES, tmp_path).state == "current"
+
+
+def test_interrupted_before_its_process_is_known_the_command_is_ended_too(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = subprocess.Popen.__init__
+
+    def interrupted(self: Any, *args: Any, **kwargs: Any) -> None:
+        start(self, *args, **kwargs)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", interrupted)
+    happen(database)
+    with pytest.raises(KeyboardInterrupt):
+        outbound.deliver(database, NAME, Sync(command="sleep 600"), tmp_path)
+    until(lambda: not left_over(database))
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "ü", "tracker"])

@@ -11,9 +11,10 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 from urllib.parse import quote
@@ -204,21 +205,45 @@ def _hand_over(database: Database, batch: Batch, sync: Sync, directory: Path) ->
 def _command(
     command: str, directory: Path, env: Mapping[str, str], lines: IO[bytes], printed: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        ["/bin/sh", "-c", command],
-        cwd=directory,
-        env=dict(env),
-        stdin=lines,
-        stdout=printed,
-        stderr=printed,
-        start_new_session=True,
-    )
-    try:
+    with ExitStack() as stack:
+        with _unbroken():
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", command],
+                cwd=directory,
+                env=dict(env),
+                stdin=lines,
+                stdout=printed,
+                stderr=printed,
+                start_new_session=True,
+            )
+            stack.callback(_end, process)
         yield process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@contextmanager
+def _unbroken() -> Iterator[None]:
+    """A signal that comes meanwhile is heeded afterwards: a process that is about to be known runs already."""
+    if threading.current_thread() is not threading.main_thread():  # it comes there
+        yield
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for missed in came:
+            signal.raise_signal(missed)
 
 
 def _watch(
