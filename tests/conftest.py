@@ -1,5 +1,6 @@
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -30,12 +31,25 @@ settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _heed_signals()
     is_worker = hasattr(config, "workerinput")
     runs_tests = not (config.option.collectonly or config.option.help)
     if runs_tests and not is_worker and POSTGRES_VARIABLE not in os.environ:
         server = Server.start(fresh_directory())
         config.stash[SERVER] = server
         os.environ[POSTGRES_VARIABLE] = server.url()  # how the workers of pytest-xdist learn of it
+
+
+def _heed_signals() -> None:
+    """Who starts us in the background has us ignore some, and with us all that we start, as if that were their wish."""
+    instead = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: _pass, signal.SIGQUIT: _pass}
+    for number, handler in instead.items():
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _pass(number: int, frame: object) -> None:
+    pass
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
