@@ -130,10 +130,12 @@ def _database(repository: Repository, config: Config) -> str:
 
 def _agents(repository: Repository, config: Config) -> str:
     from intarsia.agents import drivers
+    from intarsia.run.start import known_agents
 
     for agent in [agent for agent in config.agents.values() if agent.driver]:
         drivers.make(config.runnable(agent), repository.root).check()
-    return ", ".join(config.agents) or "none configured; name one with: intarsia run --agent 'command: …'"
+    known = [*config.agents, *(name for name in known_agents(config, repository.root) if name not in config.agents)]
+    return ", ".join(known) or "none here; name any program with: intarsia run --agent 'command: …'"
 
 
 def _drivers() -> Iterator[Finding]:
