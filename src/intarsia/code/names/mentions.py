@@ -18,8 +18,9 @@ _CHARACTER = rb"'(?:\\[^'\n]{1,10}|[^'\\\n])'"
 _BACKTICK = rb"`(?:[^`\\]+|\\.)*+`"
 _SLASHES = rb"//[^\n]*|/\*.*?\*/"
 _HASH = rb"#[^\n]*"
-_LONG = rb'"""(?:[^"\\]+|\\.|"(?!""))*+"""'
-_LONG_SINGLE = rb"'''(?:[^'\\]+|\\.|'(?!''))*+'''"
+# Without possessive parts: with a look ahead in them, Python before 3.11.5 finds nothing.
+_LONG = rb'"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"""'
+_LONG_SINGLE = rb"'''[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*'''"
 _PYTHON_STRINGS = [_LONG, _LONG_SINGLE, _DOUBLE, _SINGLE]
 _VERBATIM = rb'@"(?:[^"]+|"")*+"'
 _PHP_HASH = rb"#(?!\[)[^\n]*"
